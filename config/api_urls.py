@@ -1,0 +1,10 @@
+"""The API, version 1: each app brings its own part."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("marketdata.api.urls")),
+    path("", include("subscriptions.api.urls")),
+]

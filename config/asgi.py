@@ -1,0 +1,20 @@
+"""What an ASGI server runs: pages and the API over HTTP, the live stream over WebSocket."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+http = get_asgi_application()
+
+from channels.auth import AuthMiddlewareStack  # noqa: E402 -- needs the apps to be loaded
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 -- same
+from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 -- same
+
+from config.routing import websocket_urlpatterns  # noqa: E402 -- same
+
+websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))  # type: ignore[arg-type]
+
+application = ProtocolTypeRouter({"http": http, "websocket": websocket})

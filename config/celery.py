@@ -1,0 +1,23 @@
+"""The Celery application and the one table of periodic jobs."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("onetape")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# The one table of periodic jobs. It is copied into the database, where staff can switch a job off; an entry that is
+# deleted here is deleted there at the next start of beat. A job that is late is worth nothing: each
+# task says in its decorator when its message expires, at the latest when the next one is due.
+app.conf.beat_schedule = {
+    "fetch wanted tickers that do not stream": {"task": "marketdata.fetch_wanted", "schedule": 5.0},
+    "load past bars that are missing": {"task": "marketdata.load_overdue_bars", "schedule": 60.0},
+    "make watchlists fit their tier": {"task": "subscriptions.trim_all", "schedule": 60.0},
+    "end streamed tickers whose time is over": {"task": "subscriptions.end_expired", "schedule": 60.0},
+}

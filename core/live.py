@@ -1,0 +1,62 @@
+"""The one door to the channel layer, and the whole vocabulary of live events on one page.
+
+Groups        `tk_…`  one ticker; its members are server processes, never browsers
+              `tape`  what the owners of the tape say about themselves
+Events        quote.ticked  {s: symbol, e: epoch, n: number within the epoch, d: the JSON text for clients}
+              tape.beat     {shard, of: how many shards, e: epoch, t: Unix ms}; every second while an owner is alive
+
+A group message is a doorbell: it can be lost. Whoever listens also reads the latest state again on a timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from channels.layers import get_channel_layer
+
+from core.channel_layer import FencedPubSubChannelLayer, Update
+
+__all__ = ["QUOTE_TICKED", "TAPE_BEAT", "TAPE_GROUP", "Receiver", "Update", "publish", "publish_many"]
+
+TAPE_GROUP = "tape"
+QUOTE_TICKED = "quote.ticked"
+TAPE_BEAT = "tape.beat"
+
+
+def _layer() -> FencedPubSubChannelLayer:
+    return cast(FencedPubSubChannelLayer, get_channel_layer())
+
+
+async def publish(group: str, event: dict[str, Any]) -> None:
+    """Tell one group; raises RedisError."""
+    await _layer().group_send(group, event)
+
+
+async def publish_many(updates: Sequence[Update], *, epoch: int, epoch_key: str, latest_key: str) -> bool:
+    """Store and tell all updates in one fenced call; False when `epoch` is no longer the highest."""
+    return await _layer().publish_many(updates, epoch=epoch, epoch_key=epoch_key, latest_key=latest_key)
+
+
+async def reset() -> None:
+    """Forget all of this process's memberships and close the layer's connections; the next use opens them anew."""
+    await _layer().flush()
+
+
+class Receiver:
+    """One channel of this process that joins and leaves groups and receives their events in order."""
+
+    def __init__(self) -> None:
+        self._channel = ""
+
+    async def open(self) -> None:
+        self._channel = await _layer().new_channel()
+
+    async def join(self, group: str) -> None:
+        await _layer().group_add(group, self._channel)
+
+    async def leave(self, group: str) -> None:
+        await _layer().group_discard(group, self._channel)
+
+    async def receive(self) -> dict[str, Any]:
+        return cast(dict[str, Any], await _layer().receive(self._channel))

@@ -1,0 +1,59 @@
+"""Everything that is measured, in one place; `/metrics` shows it. Names are `onetape_noun_unit`.
+
+Counters carry no user and no symbol: labels stay few, and a scrape stays small.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import generate_latest as _generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+registry = CollectorRegistry()
+disable_created_metrics()  # type: ignore[no-untyped-call]
+ProcessCollector(registry=registry)
+PlatformCollector(registry=registry)
+GCCollector(registry=registry)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"onetape_{name}", text, labels, registry=registry)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Gauge:
+    return Gauge(f"onetape_{name}", text, labels, registry=registry)
+
+
+# --- What is away, and who had to do without it
+dependency_down = _counter("dependency_down", "Requests answered 503 because a server is away.", "dependency")
+redis_failures = _counter("redis_failures", "Times Redis failed and the next tier answered.", "used_by")
+database_failures = _counter("database_failures", "Times the database failed and a copy answered.", "used_by")
+
+# --- Quotes: which tier answered, and what was bought
+quote_reads = _counter("quote_reads", "Quotes read, by the tier that answered.", "tier")
+provider_requests = _counter("provider_requests", "Requests sent to a provider.", "provider", "endpoint")
+provider_symbols = _counter("provider_symbols", "Symbols asked of a provider.", "provider")
+provider_failures = _counter("provider_failures", "Outcomes that were no quote.", "provider", "reason")
+
+# --- The tape
+upstream_connects = _counter("upstream_connects", "Upstream connections opened.", "provider")
+ticks_accepted = _counter("ticks_accepted", "Ticks believed.", "provider")
+ticks_refused = _counter("ticks_refused", "Ticks not believed.", "provider", "reason")
+quotes_published = _counter("quotes_published", "Conflated quotes published.")
+tape_step_failures = _counter(
+    "tape_step_failures", "Steps of the tape that a dead dependency stopped.", "step"
+)
+
+# --- Live connections
+sockets = _gauge("sockets", "Open live connections of this process.")
+frames_sent = _counter("frames_sent", "Frames sent to live connections.")
+frames_skipped = _counter(
+    "frames_skipped", "Frames not sent because the client was still busy with the last one."
+)
+hub_symbols = _gauge("hub_symbols", "Tickers this process follows for its clients.")
+
+
+def exposition() -> bytes:
+    return _generate_latest(registry)

@@ -1,0 +1,58 @@
+"""What an empty installation is filled with, so that there is something to look at: tickers, people, watchlists."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from accounts.models import User
+from accounts.tiers import Tier
+from marketdata import directory
+from marketdata.models import Ticker
+from subscriptions.watchlist import watch
+
+STAFF = "admin"
+WATCHLISTS: dict[Tier, tuple[str, ...]] = {
+    Tier.FREE: ("AAPL", "MSFT", "IBM"),
+    Tier.PRO: ("AAPL", "MSFT", "IBM", "GOOG", "META", "SPY", "QQQ", "SCHD"),
+    Tier.EXPERT: (
+        *("AAPL", "MSFT", "IBM", "GOOG", "FB", "NVDA", "AMZN", "TSLA"),
+        *("BRK.B", "JPM", "VTI", "SPY", "KO", "XOM", "COST"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What somebody needs to log in once; the password is stored nowhere else."""
+
+    email: str
+    password: str
+    tier: str
+    watches: int
+
+
+@transaction.atomic
+def load_demo() -> list[Login]:
+    """The shipped tickers, one user per tier and one staff user, with random passwords."""
+    directory.load(directory.read(directory.SHIPPED))
+    logins = [_person(tier.value, tier, WATCHLISTS[tier]) for tier in Tier]
+    return [*logins, _person(STAFF, Tier.EXPERT, (), is_staff=True)]
+
+
+def _person(name: str, tier: Tier, symbols: Iterable[str], *, is_staff: bool = False) -> Login:
+    password = secrets.token_urlsafe(12)
+    user = User.objects.create_user(
+        username=name,
+        email=f"{name}@example.com",
+        password=password,
+        tier=tier.value,
+        is_staff=is_staff,
+        is_superuser=is_staff,
+    )
+    tickers = {ticker.symbol: ticker for ticker in Ticker.objects.filter(symbol__in=symbols)}
+    watch(user, [tickers[symbol] for symbol in symbols])
+    return Login(email=user.email, password=password, tier=user.limits.label, watches=len(tickers))

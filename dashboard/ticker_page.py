@@ -1,0 +1,106 @@
+"""All that the page of one ticker shows, gathered once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from accounts.models import User
+from dashboard import formats
+from dashboard.rows import Age, WatchRow, age_of, row_of
+from marketdata.lookup import stored_quotes
+from marketdata.models import DailyBar, Ticker
+from marketdata.payload import quote_payload
+from marketdata.quotes import NoQuote, Quote
+from subscriptions.models import Subscription
+
+# Rows of the table view before a script has asked for more.
+RECENT_DAYS = 20
+FEEDS = {
+    "replay": "Real daily bars of 2000 to 2013, walked as ticks inside each day's open, high, low and close.",
+    "simulator": "A made-up price: no provider with a real one is connected for this ticker.",
+}
+
+
+RANGES = ("1D", "1W", "1M", "3M", "1Y", "5Y")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One figure of the strip; `parts` are (name in the script, text), two of them for a range."""
+
+    label: str
+    parts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TickerView:
+    ticker: Ticker
+    row: WatchRow
+    age: Age
+    watching: bool
+    watchers: int
+    recent: list[DailyBar]
+    payload: dict[str, Any]
+    ranges: tuple[str, ...] = RANGES
+
+    @classmethod
+    def of(cls, ticker: Ticker, user: User | None, now: datetime) -> TickerView:
+        outcome = stored_quotes([ticker.symbol])[ticker.symbol]
+        row = row_of(ticker, outcome, now)
+        row = row.with_own_decimals()
+        active = Subscription.objects.active(now).filter(ticker=ticker)
+        return cls(
+            ticker=ticker,
+            row=row,
+            age=age_of([row], now),
+            watching=user is not None and active.lasting().filter(user=user).exists(),
+            watchers=active.count(),
+            recent=recent_days(ticker, before=_day_shown(outcome, now)),
+            payload={"now": round(now.timestamp() * 1000), "quotes": [quote_payload(outcome, now)]},
+        )
+
+    @property
+    def facts(self) -> list[Fact]:
+        def part(name: str, field: str) -> tuple[str, str]:
+            value = getattr(self.row.quote, field) if self.row.quote else None
+            return name, formats.price(value, self.row.decimals)
+
+        return [
+            Fact("Bid", (part("bid", "bid"),)),
+            Fact("Ask", (part("ask", "ask"),)),
+            Fact("Open", (part("open", "open"),)),
+            Fact("Previous close", (part("previous", "previous_close"),)),
+            Fact("Day", (part("low", "low"), part("high", "high"))),
+            Fact("Volume", (("volume", self.row.volume),)),
+        ]
+
+    @property
+    def feed(self) -> str:
+        return FEEDS.get(self.row.group, "")
+
+    @property
+    def summary(self) -> str:
+        """One sentence for everybody, and for those who do not see the chart."""
+        quote = self.row.quote
+        if quote is None or quote.previous_close is None:
+            return f"{self.ticker.symbol} has no price yet."
+        now, before = (formats.price(one, self.row.decimals) for one in (quote.price, quote.previous_close))
+        move = formats.direction(quote.change)
+        if move == "flat":
+            return f"{self.ticker.symbol} is unchanged today at {now}."
+        percent = formats.percent(abs(quote.change_percent or Decimal(0))).removeprefix("+")
+        verb = "rose" if move == "up" else "fell"
+        return f"{self.ticker.symbol} {verb} {percent} today, from {before} to {now}."
+
+
+def recent_days(ticker: Ticker, before: date) -> list[DailyBar]:
+    """The newest first; never the day that is being replayed, whose end is not known yet."""
+    return list(DailyBar.objects.filter(ticker=ticker, day__lt=before).order_by("-day")[:RECENT_DAYS])
+
+
+def _day_shown(outcome: Quote | NoQuote, now: datetime) -> date:
+    replayed = outcome.replay_date if isinstance(outcome, Quote) else None
+    return replayed or now.date()

@@ -1,0 +1,273 @@
+"""Where a quote is looked for before anybody is paid: memory, then Redis, then the database.
+
+Redis holds one hash, symbol -> the latest quote as JSON: the tape writes it with each publication, a fetch fills
+it where it knows something newer. Beside it stands what the tape streams, so that one round trip tells both the
+quote and whether it is being kept up to date. Redis may vanish at any moment: each tier then answers for the next.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import orjson
+from cachetools import TTLCache
+from redis.exceptions import RedisError
+
+from core import metrics
+from core.redis import async_client, client
+from marketdata.models import Quote as QuoteRow
+from marketdata.quotes import EPOCH, Quote, Session, microseconds, price_text
+
+LATEST_KEY = "quote:latest"
+STREAMING_KEY = "tape:streaming"
+BEATS_KEY = "tape:beats"
+
+# A process believes its own copy this long; the hub and the next read bring it up to date.
+MEMORY_TTL_S = 1.0
+MEMORY_SYMBOLS = 20_000
+# An owner says each second that it is alive; three missed and its symbols count as not streamed.
+BEAT_MISSED_AFTER_S = 3.0
+
+# What the tape numbered and streams now is left alone: an unnumbered quote in its place would hide the tape's
+# position from those who connect. A quote that is not newer still proves that the known one was checked.
+FILL = """
+local time = redis.call('TIME')
+local oldest_beat = time[1] + time[2] / 1000000 - ARGV[1]
+local function number(text, name) return tonumber(string.match(text, '"' .. name .. '":(%d+)')) or 0 end
+local function streams(symbol)
+  local shard = redis.call('HGET', KEYS[2], symbol)
+  local beat = shard and redis.call('HGET', KEYS[3], shard)
+  return beat and tonumber(beat) >= oldest_beat
+end
+for i = 2, #ARGV, 5 do
+  local symbol, as_of, received, expires, quote = unpack(ARGV, i, i + 4)
+  local known = redis.call('HGET', KEYS[1], symbol) or '{}'
+  local numbered, newer = number(known, 'epoch') > 0, tonumber(as_of) - number(known, 't')
+  local checked = tonumber(received) > number(known, 'received')
+  if numbered and streams(symbol) then
+  elseif newer > 0 or (newer == 0 and checked and not numbered) then
+    redis.call('HSET', KEYS[1], symbol, quote)
+  elseif checked then
+    known = string.gsub(known, '"received":%d+', '"received":' .. received, 1)
+    known = string.gsub(known, '"expires":%d+', '"expires":' .. expires, 1)
+    redis.call('HSET', KEYS[1], symbol, known)
+  end
+end
+"""
+
+_PRICES = ("change", "change_percent", "open", "high", "low", "previous_close", "bid", "ask")
+
+
+def encode(quote: Quote) -> bytes:
+    """The JSON of one quote in Redis; `t`, microseconds, stands first so that a script can compare ages."""
+    fields: dict[str, Any] = {
+        "t": microseconds(quote.as_of),
+        "symbol": quote.symbol,
+        "price": price_text(quote.price),
+        "received": microseconds(quote.received_at),
+        "expires": microseconds(quote.expires_at),
+        "provider": quote.provider,
+        "session": quote.session.value,
+        "volume": quote.volume,
+        "epoch": quote.epoch,
+        "seq": quote.seq,
+    }
+    for name in _PRICES:
+        value = getattr(quote, name)
+        if value is not None:
+            fields[name] = str(value)
+    if quote.replay_date:
+        fields["replay_date"] = quote.replay_date.isoformat()
+    if quote.halted:
+        fields["halted"] = True
+    if quote.delayed_s:
+        fields["delayed_s"] = quote.delayed_s
+    return orjson.dumps(fields)
+
+
+def decode(raw: bytes) -> Quote:
+    """The inverse of `encode`; raises ValueError on anything else."""
+    try:
+        return _quote_of(orjson.loads(raw))
+    except (AttributeError, TypeError, KeyError, ArithmeticError) as error:
+        raise ValueError(f"not a quote: {raw[:60]!r}") from error
+
+
+def _quote_of(fields: dict[str, Any]) -> Quote:
+    replay_date = fields.get("replay_date")
+    prices: dict[str, Any] = {name: Decimal(fields[name]) for name in _PRICES if name in fields}
+    return Quote(
+        symbol=fields["symbol"],
+        price=Decimal(fields["price"]),
+        as_of=_moment(fields["t"]),
+        received_at=_moment(fields["received"]),
+        expires_at=_moment(fields["expires"]),
+        provider=fields["provider"],
+        session=Session(fields["session"]),
+        volume=fields["volume"],
+        epoch=fields["epoch"],
+        seq=fields["seq"],
+        replay_date=date.fromisoformat(replay_date) if replay_date else None,
+        halted=fields.get("halted", False),
+        delayed_s=fields.get("delayed_s", 0),
+        **prices,
+    )
+
+
+def _moment(us: int) -> datetime:
+    return EPOCH + timedelta(microseconds=us)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A quote from some tier, and whether the tape keeps it up to date right now."""
+
+    quote: Quote
+    streaming: bool
+
+    def is_good(self, now: datetime, max_age: timedelta | None) -> bool:
+        """Whether it may be shown without asking a provider.
+
+        A streamed quote is as true as the last trade, however long ago that was: nobody could sell a better one.
+        Of any other it counts when it was checked, not when it was traded: a quiet share has no newer price.
+        """
+        if self.streaming:
+            return True
+        if max_age is not None:
+            return now - self.quote.received_at <= max_age
+        return self.quote.is_fresh(now)
+
+
+_memory: TTLCache[str, Found] = TTLCache(MEMORY_SYMBOLS, MEMORY_TTL_S, timer=time.monotonic)
+# The cache's own order breaks when two threads change it at once.
+_memory_lock = threading.Lock()
+
+
+def remember(found: Found) -> None:
+    with _memory_lock:
+        _memory[found.quote.symbol] = found
+
+
+def forget_memory() -> None:
+    """Empty this process's tier, as a new process finds it: for tests and benchmarks."""
+    with _memory_lock:
+        _memory.clear()
+
+
+def from_memory(symbols: Iterable[str]) -> dict[str, Found]:
+    with _memory_lock:
+        entries = {symbol: _memory.get(symbol) for symbol in symbols}
+    found = {symbol: entry for symbol, entry in entries.items() if entry is not None}
+    metrics.quote_reads.labels(tier="memory").inc(len(found))
+    return found
+
+
+def from_redis(symbols: Sequence[str]) -> dict[str, Found]:
+    """One round trip for any number of symbols; empty when Redis is away."""
+    if not symbols:
+        return {}
+    try:
+        pipe = client().pipeline(transaction=False)
+        pipe.hmget(LATEST_KEY, symbols)
+        pipe.hmget(STREAMING_KEY, symbols)
+        pipe.hgetall(BEATS_KEY)
+        pipe.time()
+        latest, streaming, beats, now = pipe.execute()
+    except RedisError:
+        metrics.redis_failures.labels(used_by="quotes").inc()
+        return {}
+    alive = alive_shards(beats, now)
+    found = {}
+    for symbol, raw, shard in zip(symbols, latest, streaming, strict=True):
+        quote = _readable(raw)
+        if quote is not None:
+            found[symbol] = Found(quote, streaming=shard in alive)
+            remember(found[symbol])
+    metrics.quote_reads.labels(tier="redis").inc(len(found))
+    return found
+
+
+def _readable(raw: bytes | None) -> Quote | None:
+    """None also for what another version of Onetape wrote: to be looked for elsewhere."""
+    try:
+        return decode(raw) if raw else None
+    except ValueError:
+        metrics.redis_failures.labels(used_by="quotes").inc()
+        return None
+
+
+def alive_shards(beats: dict[bytes, bytes], now: tuple[int, int]) -> set[bytes]:
+    """The shards whose owner has beaten lately.
+
+    Beats and `now` (seconds and microseconds) are both told by Redis, so that no host's clock matters.
+    """
+    oldest = now[0] + now[1] / 1_000_000 - BEAT_MISSED_AFTER_S
+    return {shard for shard, beat in beats.items() if float(beat) >= oldest}
+
+
+def from_database(symbols: Sequence[str]) -> dict[str, Found]:
+    """One query for any number of symbols; raises OperationalError when PostgreSQL is away."""
+    if not symbols:
+        return {}
+    rows = QuoteRow.objects.filter(ticker__symbol__in=symbols).select_related("ticker")
+    found = {row.ticker.symbol: Found(quote_of_row(row), streaming=False) for row in rows}
+    metrics.quote_reads.labels(tier="database").inc(len(found))
+    return found
+
+
+def quote_of_row(row: QuoteRow) -> Quote:
+    return Quote(
+        symbol=row.ticker.symbol,
+        price=row.price,
+        change=row.change,
+        change_percent=row.change_percent,
+        volume=row.volume,
+        open=row.open,
+        high=row.high,
+        low=row.low,
+        previous_close=row.previous_close,
+        bid=row.bid,
+        ask=row.ask,
+        as_of=row.as_of.astimezone(UTC),
+        received_at=row.received_at,
+        expires_at=row.expires_at,
+        provider=row.provider,
+        session=Session(row.session),
+        replay_date=row.replay_date,
+        halted=row.halted,
+        delayed_s=row.delayed_s,
+        epoch=row.epoch,
+        seq=row.seq,
+    )
+
+
+def fill_redis(quotes: Sequence[Quote]) -> None:
+    """Put fetched quotes where every process finds them, as `FILL` says. Redis away: counted."""
+    args: list[Any] = [BEAT_MISSED_AFTER_S]
+    for quote in quotes:
+        times = (quote.as_of, quote.received_at, quote.expires_at)
+        args += (quote.symbol, *map(microseconds, times), encode(quote))
+    if not quotes:
+        return
+    try:
+        client().eval(FILL, 3, LATEST_KEY, STREAMING_KEY, BEATS_KEY, *args)
+    except RedisError:
+        metrics.redis_failures.labels(used_by="quotes").inc()
+
+
+async def read_latest(symbols: Sequence[str]) -> tuple[dict[str, bytes], bool]:
+    """(the raw latest quote of each symbol that has one, whether any owner of the tape is alive); raises RedisError."""
+    pipe = async_client().pipeline(transaction=False)
+    if symbols:
+        pipe.hmget(LATEST_KEY, symbols)
+    pipe.hgetall(BEATS_KEY)
+    pipe.time()
+    *latest, beats, now = await pipe.execute()
+    raw = dict(zip(symbols, latest[0], strict=True)) if latest else {}
+    return {symbol: one for symbol, one in raw.items() if one}, bool(alive_shards(beats, now))

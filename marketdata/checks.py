@@ -1,0 +1,55 @@
+"""What is wrong with the settings of market data, told before anything starts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
+
+from marketdata.errors import InvalidSymbol
+from marketdata.providers import registry
+from marketdata.providers.replay import FASTEST, SLOWEST
+from marketdata.symbols import canonical
+
+# For programs that ask for these checks only: all checks would import every page.
+TAG = "marketdata"
+
+
+@register(TAG)
+def providers_exist(**_: Any) -> list[CheckMessage]:
+    try:
+        registry.configured_names()
+    except ImproperlyConfigured as error:
+        hint = "Set MARKETDATA_PROVIDERS=replay,simulator, which is the default."
+        return [Error(str(error), hint=hint, id="marketdata.E001")]
+    return []
+
+
+@register(TAG)
+def replay_speed_is_possible(**_: Any) -> list[CheckMessage]:
+    if SLOWEST <= settings.REPLAY_SPEED <= FASTEST:
+        return []
+    message = f"REPLAY_SPEED is {settings.REPLAY_SPEED:g}; it must be from {SLOWEST:g} to {FASTEST:g}."
+    return [Error(message, hint="1 is real time, 10 makes a day of 39 minutes.", id="marketdata.E002")]
+
+
+@register(TAG)
+def demo_symbols_are_symbols(**_: Any) -> list[CheckMessage]:
+    found: list[CheckMessage] = []
+    for symbol in settings.DEMO_SYMBOLS:
+        try:
+            spelled = canonical(symbol)
+        except InvalidSymbol as error:
+            found.append(_demo_symbol_error(symbol, str(error)))
+            continue
+        if spelled != symbol:
+            found.append(_demo_symbol_error(symbol, f"It is spelled {spelled}."))
+    return found
+
+
+def _demo_symbol_error(symbol: str, why: str) -> CheckMessage:
+    shown = re.sub(r"[^ -~]", "?", symbol)[:40]
+    return Error(f"DEMO_SYMBOLS names {shown!r}. {why}", id="marketdata.E003")

@@ -1,0 +1,93 @@
+"""get_quotes(): the accessor everybody uses. Memory, Redis, database, then one shared request to a provider.
+
+It never raises for a dead dependency: whatever is known is returned, marked stale with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+from core import clock, metrics
+from core.outages import DATABASE_ERRORS
+from marketdata import cache, store
+from marketdata.cache import Found
+from marketdata.fetcher import BatchFetcher, Outcome
+from marketdata.providers import registry
+from marketdata.quotes import NoQuote, Quote, Reason
+
+
+def get_quotes(symbols: Iterable[str], *, max_age: timedelta | None = None) -> dict[str, Outcome]:
+    """One outcome per canonical symbol; asks a provider only for what no tier knows fresh enough.
+
+    `max_age` asks for a quote that was checked at most so long ago; without it a quote is good until it expires.
+    While it streams it is always good.
+    """
+    wanted = list(dict.fromkeys(symbols))
+    good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
+    missing = [symbol for symbol in wanted if symbol not in good]
+    bought = fetcher.fetch(missing)
+    metrics.quote_reads.labels(tier="provider").inc(len(missing))
+    return {symbol: good.get(symbol) or _best(symbol, bought[symbol], known) for symbol in wanted}
+
+
+def stored_quotes(symbols: Iterable[str]) -> dict[str, Outcome]:
+    """The same without ever asking a provider: for pages, which must not wait, and are filled by the stream."""
+    wanted = list(dict.fromkeys(symbols))
+    good, known = _look(wanted, lambda found, now: found.is_good(now, None))
+    outcomes: dict[str, Outcome] = {}
+    for symbol in wanted:
+        old = known.get(symbol)
+        outcomes[symbol] = good.get(symbol) or (
+            old.marked_stale(Reason.PROVIDER_DOWN) if old else NoQuote(symbol, Reason.NO_DATA_YET)
+        )
+    return outcomes
+
+
+def _look(
+    symbols: Sequence[str], is_good: Callable[[Found, datetime], bool]
+) -> tuple[dict[str, Quote], dict[str, Quote]]:
+    """(what is good enough, the newest of whatever is known) by symbol, asking each tier for the rest only."""
+    now = clock.now()
+    good: dict[str, Quote] = {}
+    known: dict[str, Quote] = {}
+    for tier in (cache.from_memory, cache.from_redis, _from_database):
+        rest = [symbol for symbol in symbols if symbol not in good]
+        for symbol, found in tier(rest).items():
+            if is_good(found, now):
+                good[symbol] = found.quote
+            if symbol not in known or found.quote.as_of > known[symbol].as_of:
+                known[symbol] = found.quote
+    return good, known
+
+
+def _from_database(symbols: Sequence[str]) -> dict[str, Found]:
+    try:
+        return cache.from_database(symbols)
+    except DATABASE_ERRORS:
+        metrics.database_failures.labels(used_by="quotes").inc()
+        return {}
+
+
+def _best(symbol: str, bought: Outcome, known: dict[str, Quote]) -> Outcome:
+    old = known.get(symbol)
+    if isinstance(bought, Quote):
+        return bought if old is None or bought.as_of >= old.as_of else old
+    if old is None:
+        return bought
+    metrics.quote_reads.labels(tier="stale").inc()
+    return old.marked_stale(bought.reason)
+
+
+def keep(quotes: Sequence[Quote]) -> None:
+    """Give fetched quotes to every tier; a database that is away keeps the older row."""
+    for quote in quotes:
+        cache.remember(Found(quote, streaming=False))
+    cache.fill_redis(quotes)
+    try:
+        store.store_fetched(quotes, store.ticker_ids(quote.symbol for quote in quotes))
+    except DATABASE_ERRORS:
+        metrics.database_failures.labels(used_by="quotes").inc()
+
+
+fetcher = BatchFetcher(route=registry.route, store=keep)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import signal
+from argparse import ArgumentParser, ArgumentTypeError
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from core.redis import close_async_client
+from marketdata.checks import TAG
+from marketdata.tape.owner import serve
+
+logger = logging.getLogger(__name__)
+
+THREADS = 16
+
+
+def shard_argument(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise ArgumentTypeError("write i/n with 0 <= i < n, such as 0/1")
+    return int(found[1]), int(found[2])
+
+
+class Command(BaseCommand):
+    help = "Own the upstream stream of one shard: open what is wanted, publish and store what is believed."
+    requires_system_checks = [TAG]  # all would import every page
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--shard",
+            type=shard_argument,
+            default=(0, 1),
+            metavar="i/n",
+            help="this shard of so many, counted from 0 (default: 0/1); further processes of one shard stand by",
+        )
+
+    def handle(self, *, shard: tuple[int, int], **options: Any) -> None:
+        asyncio.run(run(*shard))
+
+
+async def run(shard: int, shards: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    # Seeds may each wait seconds for a provider; renewing the lease must not wait behind them.
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="tape"))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        await serve(shard, shards, stop)
+    finally:
+        await close_async_client()

@@ -1,0 +1,150 @@
+"""What the owner writes to PostgreSQL: last quotes each second, the bar of the running minute, the bar of the day.
+
+Bars are kept incrementally from accepted ticks. On takeover the running minute goes on from the stored row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+from marketdata import store
+from marketdata.models import MinuteBar
+from marketdata.quotes import EPOCH, Bar, Quote, Tick
+
+MINUTE_US = 60_000_000
+
+
+@dataclass(slots=True)
+class _Running:
+    """One bar in the making; `minute` counts minutes since 1970."""
+
+    minute: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int
+
+    def add(self, tick: Tick) -> None:
+        self.high = max(self.high, tick.price)
+        self.low = min(self.low, tick.price)
+        self.close = tick.price
+        self.volume += tick.size
+
+    def as_bar(self, symbol: str) -> Bar:
+        start = EPOCH + timedelta(minutes=self.minute)
+        return Bar(symbol, start, self.open, self.high, self.low, self.close, self.volume)
+
+
+class History:
+    """Collects on the loop; `take_*` hands over what changed since, for a thread to write."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, _Running] = {}
+        self._since: dict[str, int] = {}
+        self._finished: list[Bar] = []
+        self._changed_bars: set[str] = set()
+        self._days: dict[tuple[str, date], Bar] = {}
+        self._quotes: dict[str, Quote] = {}
+
+    def add_tick(self, tick: Tick) -> None:
+        """An accepted tick, unconflated: each one counts for the bars."""
+        minute = tick.as_of_us // MINUTE_US
+        bar = self._running.get(tick.symbol)
+        if minute < self._since.get(tick.symbol, 0):
+            return
+        if bar is None or minute > bar.minute:
+            if bar is not None and tick.symbol in self._changed_bars:
+                self._finished.append(bar.as_bar(tick.symbol))
+            price = tick.price
+            bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
+        elif minute == bar.minute:
+            bar.add(tick)
+        self._changed_bars.add(tick.symbol)
+
+    def add_quote(self, quote: Quote) -> None:
+        """A published quote: the last row, and the bar of its day, which the provider's day fields make whole."""
+        self._quotes[quote.symbol] = quote
+        if quote.open is None or quote.high is None or quote.low is None:
+            return
+        day = quote.replay_date or quote.as_of.date()
+        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        self._days[quote.symbol, day] = Bar(
+            quote.symbol, start, quote.open, quote.high, quote.low, quote.price, quote.volume or 0
+        )
+
+    def take_quotes(self) -> list[Quote]:
+        quotes, self._quotes = list(self._quotes.values()), {}
+        return quotes
+
+    def take_minute_bars(self) -> list[Bar]:
+        """Finished minutes, and the running ones that changed."""
+        finished, self._finished = self._finished, []
+        running = [self._running[symbol].as_bar(symbol) for symbol in self._changed_bars]
+        self._changed_bars = set()
+        return finished + running
+
+    def take_daily_bars(self) -> list[Bar]:
+        days, self._days = list(self._days.values()), {}
+        return days
+
+    def put_back_quotes(self, quotes: list[Quote]) -> None:
+        """What could not be written waits; newer quotes that came meanwhile stay."""
+        for quote in quotes:
+            self._quotes.setdefault(quote.symbol, quote)
+
+    def put_back_bars(self, minutes: list[Bar], days: list[Bar]) -> None:
+        """Minutes are only ever finished once, so a failed write must return them; a day comes again by itself."""
+        self._finished = _last_of_each(minutes + self._finished)
+        for bar in days:
+            self._days.setdefault((bar.symbol, bar.start.date()), bar)
+
+    def open(self, symbols: Collection[str], stored: list[Bar], now_us: int) -> None:
+        """These symbols make bars from the running minute on, which continues its stored bar.
+
+        Minutes before are stored already: the last quote, said again, must not replace one of them.
+        """
+        for symbol in symbols:
+            self._since[symbol] = now_us // MINUTE_US
+            self._finish_before(symbol, self._since[symbol])
+        for bar in stored:
+            if bar.symbol not in self._running:
+                minute = (bar.start - EPOCH) // timedelta(minutes=1)
+                self._running[bar.symbol] = _Running(
+                    minute, bar.open, bar.high, bar.low, bar.close, bar.volume
+                )
+
+    def open_once(self, symbol: str, now_us: int) -> None:
+        """The same for a symbol that does not stream, when its first quote comes in."""
+        if symbol not in self._since:
+            self.open([symbol], [], now_us)
+
+    def _finish_before(self, symbol: str, minute: int) -> None:
+        bar = self._running.get(symbol)
+        if bar is not None and bar.minute < minute:
+            del self._running[symbol]
+            if symbol in self._changed_bars:
+                self._changed_bars.remove(symbol)
+                self._finished.append(bar.as_bar(symbol))
+
+
+def stored_running_minute(ids: Mapping[str, int], now: datetime) -> list[Bar]:
+    symbols = {ticker_id: symbol for symbol, ticker_id in ids.items()}
+    rows = MinuteBar.objects.filter(ticker_id__in=symbols, start=now.replace(second=0, microsecond=0))
+    return [
+        Bar(symbols[row.ticker_id], row.start, row.open, row.high, row.low, row.close, row.volume)
+        for row in rows
+    ]
+
+
+def write_bars(minutes: list[Bar], days: list[Bar], ids: Mapping[str, int]) -> None:
+    store.store_minute_bars(_last_of_each(minutes), ids)
+    store.store_daily_bars(days, ids)
+
+
+def _last_of_each(bars: list[Bar]) -> list[Bar]:
+    """One statement may touch a row once: of several states of one minute only the last is written."""
+    return list({(bar.symbol, bar.start): bar for bar in bars}.values())

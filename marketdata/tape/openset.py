@@ -1,0 +1,100 @@
+"""What the tape says about itself in Redis: which symbols stream, and that their owner is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from core import metrics
+from core.redis import client
+from marketdata.cache import BEATS_KEY, STREAMING_KEY, alive_shards
+
+SHARDS_KEY = "tape:shards"
+# A beat is the time of Redis: who reads it compares it with the same clock.
+BEAT = """
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d', time[1], time[2]))
+"""
+
+
+def epoch_key(shard: int) -> str:
+    return f"tape:epoch:{shard}"
+
+
+def inbox_key(shard: int) -> str:
+    """The stream through which quotes that were fetched, not streamed, reach the owner."""
+    return f"tape:in:{shard}"
+
+
+def streaming(symbols: Sequence[str]) -> set[str] | None:
+    """Those of the symbols that a living owner streams now; None when Redis cannot tell."""
+    if not symbols:
+        return set()
+    try:
+        pipe = client().pipeline(transaction=False)
+        pipe.hmget(STREAMING_KEY, symbols)
+        pipe.hgetall(BEATS_KEY)
+        pipe.time()
+        shards, beats, now = pipe.execute()
+    except RedisError:
+        metrics.redis_failures.labels(used_by="openset").inc()
+        return None
+    alive = alive_shards(beats, now)
+    return {symbol for symbol, shard in zip(symbols, shards, strict=True) if shard in alive}
+
+
+async def heard(redis_client: redis.asyncio.Redis, shard: int) -> tuple[int, bool]:
+    """(the highest epoch that Redis knows of the shard, whether it knows of any beat); raises RedisError."""
+    pipe = redis_client.pipeline(transaction=False)
+    pipe.get(epoch_key(shard))
+    pipe.hexists(BEATS_KEY, str(shard))
+    epoch, has_beaten = await pipe.execute()
+    return int(epoch or 0), bool(has_beaten)
+
+
+async def said_open(redis_client: redis.asyncio.Redis, shard: int) -> set[str]:
+    """The symbols that Redis lists for this shard, a former owner's included; raises RedisError."""
+    listed: dict[Any, Any] = await redis_client.hgetall(STREAMING_KEY)
+    return {symbol.decode() for symbol, owner in listed.items() if owner == str(shard).encode()}
+
+
+async def write_open(
+    redis_client: redis.asyncio.Redis, shard: int, symbols: Collection[str], *, drop: Collection[str] = ()
+) -> None:
+    """Say which symbols this shard streams, and forget the dropped ones; raises RedisError."""
+    pipe = redis_client.pipeline(transaction=False)
+    if drop:
+        pipe.hdel(STREAMING_KEY, *drop)
+    if symbols:
+        pipe.hset(STREAMING_KEY, mapping=dict.fromkeys(symbols, str(shard)))
+    await pipe.execute()
+
+
+async def beat(redis_client: redis.asyncio.Redis, shard: int, of: int) -> None:
+    """Say that the owner of this shard is alive, and how many shards there are."""
+    pipe = redis_client.pipeline(transaction=False)
+    pipe.eval(BEAT, 1, BEATS_KEY, shard)
+    pipe.set(SHARDS_KEY, of)
+    await pipe.execute()
+
+
+async def leave(redis_client: redis.asyncio.Redis, shard: int) -> None:
+    """The owner goes: nobody need wait for the missed beats."""
+    await redis_client.hdel(BEATS_KEY, str(shard))
+
+
+def shards(redis_client: redis.Redis) -> int:
+    """How many shards the tape has, as its owners say; 0 when none has said anything. Raises RedisError."""
+    return int(redis_client.get(SHARDS_KEY) or 0)
+
+
+def entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
+    """The entries of a read of one stream; redis-py answers a list or a dict, as the protocol version has it."""
+    if not answer:
+        return []
+    found = next(iter(answer.values()))[0] if isinstance(answer, dict) else answer[0][1]
+    return list(found)

@@ -1,0 +1,196 @@
+"""Every 20 s: streamed tickers stay wanted while their connections live, and rights that went are taken back.
+
+One process checks all its connections together: a fixed number of queries, whatever their number.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+
+from django.conf import settings
+from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.models import Session
+from django.db import connection
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+
+from accounts.models import User
+from accounts.tiers import limits_of
+from marketdata.models import Ticker
+from subscriptions.errors import Refused, TierLimit
+from subscriptions.streaming import KEEP_FOR
+from subscriptions.watchlist import watch
+
+# Sooner than the 30 s after which a row ends that another connection of the same user gave up (run_out.sql).
+RENEW_EVERY_S = 20.0
+
+# Under the locks of their users, like everything that writes these rows; a user who is busy is done one by one.
+RENEW = """
+WITH live AS (SELECT * FROM unnest(%(users)s::uuid[], %(tickers)s::bigint[]) AS l (user_id, ticker_id)),
+     people AS (SELECT u.id FROM accounts_user AS u WHERE u.id = ANY (%(users)s::uuid[]) AND u.is_active
+                 ORDER BY u.id FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE subscriptions_subscription AS s SET ends_at = greatest(s.ends_at, %(until)s::timestamptz)
+  FROM live JOIN people ON people.id = live.user_id
+ WHERE s.user_id = live.user_id AND s.ticker_id = live.ticker_id AND NOT s.dormant
+   AND s.ends_at > clock_timestamp()
+RETURNING s.user_id, s.ticker_id
+"""
+WATCHLISTS = """
+SELECT s.user_id, array_agg(t.symbol) FILTER (WHERE NOT s.dormant), array_agg(t.symbol) FILTER (WHERE s.dormant)
+  FROM subscriptions_subscription AS s JOIN marketdata_ticker AS t ON t.id = s.ticker_id
+ WHERE s.user_id = ANY (%s::uuid[]) AND s.ends_at IS NULL
+ GROUP BY s.user_id
+"""
+
+Pair = tuple[uuid.UUID, int]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one connection has, as it was when the check began; `temporary` as in `streaming.Grant`."""
+
+    user_id: uuid.UUID
+    session_key: str | None
+    symbols: frozenset[str]
+    temporary: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`ended`: nobody is logged in there any more. Else `lost` says which symbols go, and why."""
+
+    ended: Refused | None = None
+    lost: Sequence[Refused] = ()
+
+
+@dataclass(frozen=True)
+class Watched:
+    awake: frozenset[str] = frozenset()
+    dormant: frozenset[str] = frozenset()
+
+
+@dataclass
+class _Findings:
+    """What the database says about everybody who is connected."""
+
+    users: Mapping[uuid.UUID, User]
+    logins: Mapping[str, tuple[str, str]]
+    watched: Mapping[uuid.UUID, Watched]
+    refused: Collection[Pair] = field(default_factory=set)
+
+
+def review(held: Sequence[Held]) -> list[Verdict]:
+    """Renew what these connections stream; a verdict for each of them."""
+    if not held:
+        return []
+    users = User.objects.in_bulk({one.user_id for one in held})
+    found = _Findings(
+        users={pk: user for pk, user in users.items() if user.is_active},
+        logins=_logins({one.session_key for one in held if one.session_key}),
+        watched=_watched(users),
+    )
+    present = [one for one in held if _is_logged_in(one, found)]
+    found.refused = _renew(_to_renew(present, found), found.users)
+    return [_verdict(one, found) for one in held]
+
+
+def _verdict(held: Held, found: _Findings) -> Verdict:
+    if not _is_logged_in(held, found):
+        return Verdict(ended=Refused("session_ended", "You are logged out. Log in and connect again."))
+    watched = found.watched.get(held.user_id, Watched())
+    unpaid = held.symbols - watched.awake - set(settings.DEMO_SYMBOLS)
+    asleep = {
+        symbol
+        for symbol in unpaid
+        if (
+            (held.user_id, held.temporary[symbol]) in found.refused
+            if symbol in held.temporary
+            else symbol in watched.dormant
+        )
+    }
+    gone = unpaid - asleep - held.temporary.keys()
+    limits = limits_of(found.users[held.user_id].tier)
+    lost = []
+    if asleep:
+        message = (
+            f"Your {limits.label} plan has room for {limits.max_tickers} tickers: these are no longer live."
+        )
+        lost.append(Refused("tier_limit", message, sorted(asleep)))
+    if gone:
+        message = "No longer on your watchlist. Subscribe again to stream without watching."
+        lost.append(Refused("not_watched", message, sorted(gone)))
+    return Verdict(lost=lost)
+
+
+# --- who is still logged in
+
+
+def _is_logged_in(held: Held, found: _Findings) -> bool:
+    user = found.users.get(held.user_id)
+    if user is None or held.session_key is None:
+        return user is not None
+    user_id, has = found.logins.get(held.session_key, ("", ""))
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return user_id == str(user.pk) and any(constant_time_compare(has, one) for one in hashes)
+
+
+def _logins(session_keys: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Whom each session that still exists has logged in, and the hash that a new password invalidates."""
+    rows = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
+    return {key: _decoded(data) for key, data in rows.values_list("session_key", "session_data")}
+
+
+@lru_cache(maxsize=10_000)
+def _decoded(session_data: str) -> tuple[str, str]:
+    """The same text is the same login: nothing to decode anew every 20 s."""
+    data = Session(session_data=session_data).get_decoded()
+    return data.get(SESSION_KEY, ""), data.get(HASH_SESSION_KEY, "")
+
+
+# --- what they may stream
+
+
+def _watched(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Watched]:
+    with connection.cursor() as cursor:
+        cursor.execute(WATCHLISTS, [list(user_ids)])
+        return {
+            user: Watched(frozenset(awake or ()), frozenset(dormant or ()))
+            for user, awake, dormant in cursor.fetchall()
+        }
+
+
+def _to_renew(held: Iterable[Held], found: _Findings) -> set[Pair]:
+    return {
+        (one.user_id, ticker)
+        for one in held
+        for symbol, ticker in one.temporary.items()
+        if symbol not in found.watched.get(one.user_id, Watched()).awake
+    }
+
+
+def _renew(streamed: Collection[Pair], users: Mapping[uuid.UUID, User]) -> set[Pair]:
+    """Push the ends away, and grant again what ended meanwhile; answers what was refused."""
+    if not streamed:
+        return set()
+    until = timezone.now() + KEEP_FOR
+    who, what = zip(*streamed, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(RENEW, {"users": list(who), "tickers": list(what), "until": until})
+        renewed = set(cursor.fetchall())
+    missing = sorted(set(streamed) - renewed)
+    tickers = Ticker.objects.in_bulk({ticker for _, ticker in missing})
+    return {pair for pair in missing if not _grant_again(users[pair[0]], tickers.get(pair[1]), until)}
+
+
+def _grant_again(user: User, ticker: Ticker | None, until: datetime) -> bool:
+    if ticker is None:
+        return False
+    try:
+        watch(user, [ticker], until=until)
+    except (TierLimit, User.DoesNotExist):
+        return False
+    return True

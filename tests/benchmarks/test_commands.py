@@ -1,0 +1,59 @@
+"""Each benchmark runs, prints its keys and finds everything right. How fast it was is no matter of the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = {"name", "figures", "baseline", "ratio", "machine", "correct"}
+FIGURES = {
+    "sharing": {
+        "users", "tickers", "symbols_asked_per_ticker_refresh", "requests", "minimum_requests",
+        "upstream_subscriptions", "distinct_tickers", "symbols_asked_after_doubling",
+    },
+    "subscriptions": {
+        "ops_per_s", "bulk_ticker_ops_per_s", "operations", "drift", "deadlocks", "over_limit_users",
+        "reconcile_s", "takeover_s", "http_ops_per_s",
+    },
+}  # fmt: skip
+RATIO = {"sharing": "unshared_vs_shared", "subscriptions": "vs_stored_counter"}
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("name", NAMES)
+def test_it_prints_its_keys_and_finds_everything_right(name):
+    run = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--json"],
+        check=False, cwd=ROOT, env=os.environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stdout
+    printed = json.loads(run.stdout.splitlines()[-1])
+    assert set(printed) == PARTS
+    assert printed["name"] == name
+    assert printed["correct"] is True
+    assert set(printed["figures"]) >= FIGURES[name]
+    assert RATIO[name] in printed["ratio"]
+    assert printed["baseline"]
+    assert set(printed["machine"]) >= {"cores", "memory_mb", "python", "load_average"}
+
+
+def test_an_unknown_benchmark_is_named():
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "speed"],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+
+    assert run.returncode == 2
+    assert "There is no benchmark speed; there are sharing, subscriptions." in run.stdout

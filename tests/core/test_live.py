@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from core import live
+from core.redis import client, close_async_client
+from tests.outages import redis_away
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[live.Receiver]:
+    client().flushall()
+    found = live.Receiver()
+    await found.open()
+    yield found
+    await get_channel_layer().flush()
+    await close_async_client()
+
+
+async def receive(receiver: live.Receiver) -> dict:
+    async with asyncio.timeout(5):
+        return await receiver.receive()
+
+
+async def test_a_receiver_gets_the_events_of_its_groups_in_order(receiver):
+    await receiver.join("one")
+    await receiver.join("two")
+
+    for number, group in enumerate(["one", "two", "three", "one"]):
+        await live.publish(group, {"type": live.QUOTE_TICKED, "n": number})
+
+    assert [(await receive(receiver))["n"] for _ in range(3)] == [0, 1, 3]
+
+
+async def test_a_group_that_was_left_is_silent(receiver):
+    await receiver.join("one")
+    await receiver.join("two")
+    await receiver.leave("one")
+
+    await live.publish("one", {"type": live.QUOTE_TICKED, "n": 1})
+    await live.publish("two", {"type": live.QUOTE_TICKED, "n": 2})
+
+    assert (await receive(receiver))["n"] == 2
+
+
+async def test_many_updates_reach_the_receiver_only_from_the_owner(receiver):
+    await receiver.join("tk_A")
+    keys = {"epoch_key": "tape:epoch:0", "latest_key": "quote:latest"}
+    owners = [live.Update("A", b"5", "tk_A", {"type": live.QUOTE_TICKED, "e": 5})]
+    stale = [live.Update("A", b"4", "tk_A", {"type": live.QUOTE_TICKED, "e": 4})]
+
+    assert await live.publish_many(owners, epoch=5, **keys)
+    assert not await live.publish_many(stale, epoch=4, **keys)
+    await live.publish("tk_A", {"type": "end"})
+
+    assert (await receive(receiver))["e"] == 5
+    assert (await receive(receiver))["type"] == "end"
+
+
+async def test_telling_nobody_is_no_error_but_an_absent_redis_is():
+    await live.publish("nobody", {"type": live.TAPE_BEAT})
+    await get_channel_layer().flush()
+    with redis_away(), pytest.raises((RedisError, OSError)):
+        await live.publish("nobody", {"type": live.TAPE_BEAT})

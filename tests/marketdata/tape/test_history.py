@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.models import DailyBar, MinuteBar
+from marketdata.quotes import EPOCH, Bar, Tick
+from marketdata.tape.history import MINUTE_US, History, stored_running_minute, write_bars
+from tests.factories import make_minute_bar, make_ticker
+from tests.providers import make_quote
+
+START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+START_US = int(START.timestamp()) * 1_000_000
+
+
+def tick(price: str, *, after_s: float = 0, size: int = 10, symbol: str = "AAPL") -> Tick:
+    return Tick(symbol, Decimal(price), size, 1000, START_US + int(after_s * 1_000_000), "scripted")
+
+
+def bar(*prices: str, volume: int, minute: int = 0, symbol: str = "AAPL") -> Bar:
+    return Bar(symbol, START + timedelta(minutes=minute), *map(Decimal, prices), volume)
+
+
+def last_of_each(bars: list[Bar]) -> dict[tuple[str, datetime], Bar]:
+    return {(one.symbol, one.start): one for one in bars}
+
+
+def recomputed(ticks: list[Tick]) -> dict[tuple[str, datetime], Bar]:
+    """What the bars must be, from all raw ticks at once."""
+    bars = {}
+
+    def key(one: Tick) -> tuple[str, int]:
+        return (one.symbol, one.as_of_us // MINUTE_US)
+
+    for (symbol, minute), group in groupby(sorted(ticks, key=key), key):
+        found = list(group)
+        prices = [one.price for one in found]
+        start = EPOCH + timedelta(minutes=minute)
+        bars[symbol, start] = Bar(
+            symbol, start, prices[0], max(prices), min(prices), prices[-1], sum(one.size for one in found)
+        )
+    return bars
+
+
+TICKS = st.builds(
+    tick,
+    st.decimals(Decimal("0.00000001"), Decimal(10**9), places=8).map(str),
+    after_s=st.floats(0, 300),
+    size=st.integers(0, 2**40),
+    symbol=st.sampled_from(["AAPL", "MSFT"]),
+)
+# After each tick: whether the bars are taken then, and written or not.
+STEPS = st.lists(st.tuples(TICKS, st.sampled_from(["wait", "take", "write", "fail"])), max_size=60)
+
+
+@given(STEPS)
+def test_bars_equal_a_recomputation_from_the_raw_ticks_whatever_writing_failed_in_between(steps):
+    steps.sort(key=lambda step: step[0].as_of_us)
+    history = History()
+    written: dict[tuple[str, datetime], Bar] = {}
+    taken: list[Bar] = []
+
+    for one, what in steps:
+        history.add_tick(one)
+        if what == "take":  # further ticks come while these are being written
+            history.put_back_bars(taken, [])
+            taken = history.take_minute_bars()
+        elif what == "write":
+            written |= last_of_each(taken)
+            taken = []
+        elif what == "fail":
+            history.put_back_bars(taken, [])
+            taken = []
+    history.put_back_bars(taken, [])
+    written |= last_of_each(history.take_minute_bars())
+
+    assert written == recomputed([one for one, _ in steps])
+    assert history.take_minute_bars() == []
+
+
+def test_the_running_minute_is_handed_over_again_only_when_it_changed():
+    history = History()
+    history.add_tick(tick("10"))
+    assert history.take_minute_bars() == [bar("10", "10", "10", "10", volume=10)]
+    assert history.take_minute_bars() == []
+
+    history.add_tick(tick("12", after_s=1))
+    assert history.take_minute_bars() == [bar("10", "12", "10", "12", volume=20)]
+
+
+def test_a_late_tick_of_a_finished_minute_does_not_spoil_the_running_one():
+    history = History()
+    history.add_tick(tick("10", after_s=61))
+    history.add_tick(tick("99", after_s=30))
+
+    assert history.take_minute_bars() == [bar("10", "10", "10", "10", volume=10, minute=1)]
+
+
+def test_a_new_owner_goes_on_from_the_stored_bar_of_the_running_minute():
+    history = History()
+    history.open(["AAPL"], [bar("10", "15", "9", "11", volume=500)], START_US + 30_000_000)
+
+    history.add_tick(tick("16", after_s=31, size=5))
+
+    assert history.take_minute_bars() == [bar("10", "16", "9", "16", volume=505)]
+
+
+def test_the_last_quote_of_an_earlier_minute_said_again_makes_no_bar():
+    history = History()
+    history.open(["AAPL"], [], START_US + 61_000_000)
+
+    history.add_tick(tick("10", after_s=30, size=0))
+    assert history.take_minute_bars() == []
+
+    history.add_tick(tick("11", after_s=62))
+    assert history.take_minute_bars() == [bar("11", "11", "11", "11", volume=10, minute=1)]
+
+
+def test_a_symbol_that_is_opened_again_finishes_the_minute_it_left():
+    history = History()
+    history.open(["AAPL"], [], START_US)
+    history.add_tick(tick("10"))
+
+    history.open(["AAPL"], [bar("7", "8", "6", "7", volume=70, minute=2)], START_US + 120_000_000)
+    history.add_tick(tick("9", after_s=121, size=1))
+
+    assert history.take_minute_bars() == [
+        bar("10", "10", "10", "10", volume=10),
+        bar("7", "9", "6", "9", volume=71, minute=2),
+    ]
+
+
+def test_a_symbol_that_is_opened_again_in_its_minute_keeps_what_it_has():
+    history = History()
+    history.open(["AAPL"], [], START_US)
+    history.add_tick(tick("10"))
+    history.add_tick(tick("12", after_s=1))
+
+    history.open(["AAPL"], [bar("10", "10", "10", "10", volume=10)], START_US + 2_000_000)
+    history.add_tick(tick("11", after_s=3))
+
+    assert history.take_minute_bars() == [bar("10", "12", "10", "11", volume=30)]
+
+
+def test_a_fetched_symbol_begins_with_its_first_quote():
+    history = History()
+    history.open_once("AAPL", START_US + 60_000_000)
+    history.add_tick(tick("9", after_s=10, size=0))
+    history.open_once("AAPL", START_US + 300_000_000)
+    history.add_tick(tick("10", after_s=70, size=0))
+
+    assert history.take_minute_bars() == [bar("10", "10", "10", "10", volume=0, minute=1)]
+
+
+def test_only_the_newest_quote_of_a_symbol_waits_and_one_put_back_does_not_replace_it():
+    history = History()
+    first, second = make_quote("AAPL", "1"), make_quote("AAPL", "2")
+    history.add_quote(first)
+    history.add_quote(make_quote("MSFT", "7"))
+    taken = history.take_quotes()
+    assert {one.symbol: one.price for one in taken} == {"AAPL": 1, "MSFT": 7}
+
+    history.add_quote(second)
+    history.put_back_quotes(taken)
+
+    assert {one.symbol: one.price for one in history.take_quotes()} == {"AAPL": 2, "MSFT": 7}
+    assert history.take_quotes() == []
+
+
+def test_the_bar_of_the_day_comes_from_the_providers_day_fields():
+    history = History()
+    day = make_quote(
+        "AAPL", "11", as_of=START, open=Decimal(10), high=Decimal(12), low=Decimal(9), volume=2**41
+    )
+    history.add_quote(replace(day, price=Decimal("11.5")))
+    history.add_quote(day)
+    history.add_quote(replace(day, symbol="MSFT", replay_date=date(2012, 10, 25)))
+    history.add_quote(replace(day, symbol="NVDA", open=None))
+
+    midnight = datetime(2026, 3, 2, tzinfo=UTC)
+    assert history.take_daily_bars() == [
+        Bar("AAPL", midnight, Decimal(10), Decimal(12), Decimal(9), Decimal(11), 2**41),
+        Bar(
+            "MSFT",
+            datetime(2012, 10, 25, tzinfo=UTC),
+            Decimal(10),
+            Decimal(12),
+            Decimal(9),
+            Decimal(11),
+            2**41,
+        ),
+    ]
+    assert history.take_daily_bars() == []
+
+
+def test_a_day_put_back_yields_to_a_newer_state():
+    history = History()
+    quote = make_quote("AAPL", "11", as_of=START, open=Decimal(10), high=Decimal(12), low=Decimal(9))
+    history.add_quote(quote)
+    old = history.take_daily_bars()
+    history.add_quote(replace(quote, price=Decimal(13)))
+
+    history.put_back_bars([], old)
+
+    assert [one.close for one in history.take_daily_bars()] == [13]
+
+
+@pytest.mark.django_db
+def test_several_states_of_one_minute_are_written_as_the_last():
+    ids = {"AAPL": make_ticker("AAPL").pk}
+    states = [bar("10", "10", "10", "10", volume=1), bar("10", "11", "10", "11", volume=2)]
+    day = Bar("AAPL", datetime(2026, 3, 2, tzinfo=UTC), Decimal(1), Decimal(2), Decimal(1), Decimal(2), 5)
+
+    write_bars(states, [day], ids)
+
+    row = MinuteBar.objects.get()
+    assert (row.high, row.close, row.volume) == (11, 11, 2)
+    assert DailyBar.objects.get().close == 2
+
+
+@pytest.mark.django_db
+def test_the_stored_bar_of_the_running_minute_is_found_and_no_other(django_assert_num_queries):
+    apple, other = make_ticker("AAPL"), make_ticker("MSFT")
+    make_minute_bar(apple, START - timedelta(minutes=1), "9")
+    make_minute_bar(apple, START, "10")
+    make_minute_bar(other, START, "50")
+
+    with django_assert_num_queries(1):
+        found = stored_running_minute({"AAPL": apple.pk}, START + timedelta(seconds=59, microseconds=9))
+
+    assert found == [bar("10", "11", "9", "10", volume=10)]

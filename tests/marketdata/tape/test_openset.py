@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from core import metrics
+from core.redis import async_client, client, close_async_client
+from marketdata.cache import BEATS_KEY, STREAMING_KEY
+from marketdata.tape import openset
+from tests.outages import redis_away
+
+
+@pytest.fixture(autouse=True)
+async def redis() -> AsyncIterator:
+    client().flushall()
+    yield async_client()
+    await close_async_client()
+
+
+async def test_what_a_living_owner_opened_streams(redis):
+    await openset.write_open(redis, 0, {"AAPL", "MSFT"})
+    assert openset.streaming(["AAPL"]) == set()
+
+    await openset.beat(redis, 0, 1)
+    assert openset.streaming(["AAPL", "MSFT", "NVDA"]) == {"AAPL", "MSFT"}
+
+    await openset.leave(redis, 0)
+    assert openset.streaming(["AAPL"]) == set()
+
+
+async def test_an_owner_that_missed_three_beats_is_dead(redis):
+    await openset.write_open(redis, 0, {"AAPL"})
+    client().hset(BEATS_KEY, "0", str(time.time() - 2.5))
+    assert openset.streaming(["AAPL"]) == {"AAPL"}
+
+    client().hset(BEATS_KEY, "0", str(time.time() - 3.1))
+    assert openset.streaming(["AAPL"]) == set()
+
+
+async def test_a_host_whose_clock_is_wrong_is_alive_all_the_same(redis, monkeypatch):
+    right = time.time()
+    monkeypatch.setattr(time, "time", lambda: right - 3600)
+    await openset.write_open(redis, 0, {"AAPL"})
+    await openset.beat(redis, 0, 1)
+    monkeypatch.setattr(time, "time", lambda: right + 3600)
+
+    assert openset.streaming(["AAPL"]) == {"AAPL"}
+
+
+async def test_each_shard_speaks_for_its_own_symbols(redis):
+    await openset.write_open(redis, 0, {"AAPL"})
+    await openset.write_open(redis, 1, {"MSFT"})
+    await openset.beat(redis, 1, 2)
+
+    assert openset.streaming(["AAPL", "MSFT"]) == {"MSFT"}
+    assert openset.shards(client()) == 2
+    assert await openset.said_open(redis, 0) == {"AAPL"}
+
+
+async def test_dropped_symbols_are_forgotten(redis):
+    await openset.write_open(redis, 0, {"AAPL", "MSFT"})
+    await openset.write_open(redis, 0, {"MSFT"}, drop={"AAPL"})
+    await openset.write_open(redis, 0, set(), drop=set())
+
+    assert client().hgetall(STREAMING_KEY) == {b"MSFT": b"0"}
+
+
+async def test_it_is_known_whether_redis_has_heard_of_the_owner(redis):
+    assert await openset.heard(redis, 0) == (0, False)
+
+    client().set(openset.epoch_key(0), 7)
+    assert await openset.heard(redis, 0) == (7, False)
+    await openset.beat(redis, 0, 1)
+    assert await openset.heard(redis, 0) == (7, True)
+
+
+def test_nobody_can_tell_while_redis_is_away():
+    before = metrics.redis_failures.labels(used_by="openset")._value.get()
+    with redis_away():
+        assert openset.streaming(["AAPL"]) is None
+        assert openset.streaming([]) == set()
+    assert metrics.redis_failures.labels(used_by="openset")._value.get() == before + 1
+
+
+def test_without_owners_there_are_no_shards():
+    assert openset.shards(client()) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (None, []),
+        ([], []),
+        ({}, []),
+        ([[b"k", [(b"1-0", {b"q": b"x"})]]], [(b"1-0", {b"q": b"x"})]),
+        ({b"k": [[(b"1-0", {b"q": b"x"})]]}, [(b"1-0", {b"q": b"x"})]),
+    ],
+)
+def test_entries_are_found_in_both_forms_of_the_answer(answer, found):
+    assert openset.entries(answer) == found

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+
+from core import metrics
+from core.redis import client
+from marketdata import cache, lookup, store
+from marketdata.cache import BEATS_KEY, STREAMING_KEY
+from marketdata.errors import ProviderDown
+from marketdata.models import Quote as QuoteRow
+from marketdata.providers import registry
+from marketdata.quotes import NoQuote, Quote, Reason
+from tests.factories import make_quote as make_row
+from tests.factories import make_ticker
+from tests.outages import postgres_switch, redis_away
+from tests.providers import Scripted, make_quote
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TIERS = ("memory", "redis", "database", "provider", "stale")
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def provider() -> Iterator[Scripted]:
+    client().flushall()
+    cache.forget_memory()
+    scripted = Scripted()
+    with registry.override(scripted):
+        yield scripted
+    lookup.fetcher.close()
+
+
+@pytest.fixture
+def counted():
+    """How many reads each tier has answered since."""
+
+    def read() -> dict[str, int]:
+        return {tier: int(metrics.quote_reads.labels(tier=tier)._value.get()) for tier in TIERS}
+
+    before = read()
+    return lambda: {tier: now - before[tier] for tier, now in read().items() if now > before[tier]}
+
+
+def aged(symbol: str, age: timedelta, price: str = "5") -> Quote:
+    then = datetime.now(UTC) - age
+    return make_quote(symbol, price, as_of=then, received_at=then, expires_at=then + timedelta(seconds=15))
+
+
+def in_redis(quote: Quote, *, streaming: bool = False) -> None:
+    cache.fill_redis([quote])
+    if streaming:
+        client().hset(STREAMING_KEY, quote.symbol, "0")
+        client().hset(BEATS_KEY, "0", str(time.time()))
+
+
+def in_database(quote: Quote) -> None:
+    store.store_fetched([quote], {quote.symbol: make_ticker(quote.symbol).pk})
+
+
+def test_each_tier_is_asked_only_for_what_the_ones_before_did_not_know(provider, counted):
+    cache.remember(cache.Found(make_quote("MEM"), streaming=False))
+    in_redis(make_quote("RED"))
+    in_database(make_quote("DAT"))
+
+    outcomes = lookup.get_quotes(["MEM", "RED", "DAT", "NEW"])
+
+    assert all(isinstance(one, Quote) and not one.stale for one in outcomes.values())
+    assert counted() == {"memory": 1, "redis": 1, "database": 1, "provider": 1}
+    assert provider.requests == [["NEW"]]
+
+
+def test_answers_come_in_the_order_asked_each_once():
+    assert list(lookup.get_quotes(["B", "A", "B", "C"])) == ["B", "A", "C"]
+    assert lookup.get_quotes([]) == {}
+
+
+def test_what_was_bought_is_in_every_tier(provider, counted):
+    make_ticker("AAPL")
+    lookup.get_quotes(["AAPL"])
+    lookup.get_quotes(["AAPL", "MSFT"])  # the first request's quotes are stored when the second's are
+
+    assert provider.asked_symbols["AAPL"] == 1
+    assert QuoteRow.objects.get().price == Decimal(100)
+    assert cache.from_redis(["AAPL"])["AAPL"].quote.price == Decimal(100)
+
+
+def test_an_expired_quote_is_asked_again(provider):
+    in_redis(aged("AAPL", HOUR))
+
+    assert lookup.get_quotes(["AAPL"])["AAPL"].price == Decimal(100)
+    assert provider.requests == [["AAPL"]]
+
+
+def test_while_it_streams_an_old_quote_is_good(provider):
+    old = aged("AAPL", HOUR)
+    in_redis(old, streaming=True)
+
+    assert lookup.get_quotes(["AAPL"]) == {"AAPL": old}
+    assert provider.requests == []
+
+
+def test_max_age_is_about_when_it_was_checked_not_when_it_was_traded(provider):
+    long_ago, now = datetime.now(UTC) - HOUR, datetime.now(UTC)
+    in_redis(make_quote("QUIET", "5", as_of=long_ago, received_at=now - timedelta(seconds=5)))
+    in_redis(make_quote("OLD", "5", received_at=now - timedelta(seconds=20)))
+
+    outcomes = lookup.get_quotes(["QUIET", "OLD"], max_age=timedelta(seconds=10))
+
+    assert (outcomes["QUIET"].price, outcomes["OLD"].price) == (Decimal(5), Decimal(100))
+    assert provider.requests == [["OLD"]]
+
+
+def test_what_streams_is_never_bought_whatever_max_age_says(provider):
+    old = aged("AAPL", HOUR)
+    in_redis(old, streaming=True)
+
+    assert lookup.get_quotes(["AAPL"], max_age=timedelta(0)) == {"AAPL": old}
+    assert provider.requests == []
+
+
+def test_a_newer_quote_that_is_known_is_better_than_what_a_provider_says(provider):
+    known = aged("AAPL", timedelta(seconds=20))
+    in_redis(known)
+    provider.outcomes = {"AAPL": aged("AAPL", HOUR, "3")}
+
+    assert lookup.get_quotes(["AAPL"])["AAPL"].price == known.price
+
+
+def test_the_newest_of_several_old_copies_is_shown_when_the_provider_is_down(provider, counted):
+    provider.failure = ProviderDown()
+    in_redis(aged("AAPL", 2 * HOUR, "1"))
+    in_database(aged("AAPL", HOUR, "2"))
+
+    outcome = lookup.get_quotes(["AAPL"])["AAPL"]
+
+    assert (outcome.price, outcome.stale, outcome.reason) == (Decimal(2), True, Reason.PROVIDER_DOWN)
+    assert counted()["stale"] == 1
+
+
+def test_without_any_copy_there_is_no_quote_and_a_reason(provider):
+    provider.failure = ProviderDown()
+
+    assert lookup.get_quotes(["AAPL"]) == {"AAPL": NoQuote("AAPL", Reason.PROVIDER_DOWN)}
+
+
+def test_stored_quotes_never_ask_a_provider(provider):
+    in_redis(make_quote("GOOD"))
+    in_redis(aged("OLD", HOUR))
+
+    outcomes = lookup.stored_quotes(["GOOD", "OLD", "NONE"])
+
+    assert provider.requests == []
+    assert not outcomes["GOOD"].stale
+    assert (outcomes["OLD"].stale, outcomes["OLD"].reason) == (True, Reason.PROVIDER_DOWN)
+    assert outcomes["NONE"] == NoQuote("NONE", Reason.NO_DATA_YET)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_without_redis_the_database_answers_and_then_the_provider(provider, down):
+    in_database(aged("OLD", HOUR))
+    make_row(make_ticker("GOOD"), "7")
+    provider.failure = ProviderDown() if down else None
+    cache.forget_memory()
+
+    with redis_away():
+        outcomes = lookup.get_quotes(["GOOD", "OLD", "NEW"])
+
+    assert outcomes["GOOD"].price == Decimal(7)
+    assert outcomes["OLD"].stale is down
+    assert isinstance(outcomes["NEW"], NoQuote) is down
+
+
+def test_without_postgres_what_redis_knows_is_shown_and_the_rest_is_bought(provider):
+    in_redis(make_quote("RED", "3"))
+    failures = metrics.database_failures.labels(used_by="quotes")._value.get
+    before = failures()
+    connection.close()
+
+    with postgres_switch() as postgres:
+        postgres.off()
+        outcomes = lookup.get_quotes(["RED", "NEW"])
+        cache.forget_memory()
+        with redis_away():
+            provider.failure = ProviderDown()
+            assert lookup.get_quotes(["GONE"]) == {"GONE": NoQuote("GONE", Reason.PROVIDER_DOWN)}
+
+    assert outcomes["RED"].price == Decimal(3)
+    assert outcomes["NEW"].price == Decimal(100)
+    assert failures() >= before + 2
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_any_number_of_symbols_is_one_query(number, django_assert_num_queries):
+    symbols = [make_row(make_ticker()).ticker.symbol for _ in range(number)]
+
+    with django_assert_num_queries(1):
+        lookup.stored_quotes(symbols)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import asyncio
+
+from channels.layers import get_channel_layer
+
+from core import live
+from core.redis import async_client, client
+from marketdata.cache import LATEST_KEY, encode
+from marketdata.symbols import group_name
+from marketdata.tape.sharding import shard_of
+from subscriptions import hub as hub_module
+from tests.subscriptions.conftest import Screen
+
+
+async def joined(price_hub, *symbols) -> None:
+    """Until Redis has the hub's subscriptions; a message before that would be lost, and healed later."""
+    names = [f"asgi__group__{group_name(symbol)}" for symbol in symbols] + [f"asgi__group__{live.TAPE_GROUP}"]
+    async with asyncio.timeout(10):
+        while not all(count for _, count in await async_client().pubsub_numsub(*names)):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_client_gets_the_latest_quote_at_once_and_then_the_changes(price_hub, feed, screen):
+    await feed.publish(AAPL="100.00", MSFT="50.00")
+    await price_hub.add(screen.client)
+
+    snapshot = await price_hub.follow(screen.client, ["AAPL", "MSFT", "NVDA"])
+    assert {symbol: str(quote.price) for symbol, quote in snapshot.items()} == {
+        "AAPL": "100.00",
+        "MSFT": "50.00",
+    }
+
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="101.00")
+    await screen.until(lambda: screen.prices().get("AAPL") == "101.00")
+
+
+async def test_changes_between_two_beats_become_one_frame_with_the_newest_values(price_hub, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL", "MSFT"])
+    await joined(price_hub, "AAPL", "MSFT")
+    before = len(screen.frames)
+
+    for number in range(1, 8):
+        price_hub._take("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}","e":1,"n":{number}}}')
+    price_hub._take("MSFT", (1, 1), '{"s":"MSFT","p":"5","e":1,"n":1}')
+    await screen.until(lambda: "MSFT" in screen.prices())
+
+    (frame,) = [frame for frame in screen.frames[before:] if frame["type"] == "quotes"]
+    assert sorted((q["s"], q["p"]) for q in frame["q"]) == [("AAPL", "7"), ("MSFT", "5")]
+
+
+async def test_an_older_state_never_replaces_a_newer_one(price_hub, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+
+    for epoch, number in [(2, 1), (1, 99), (2, 1), (2, 3), (2, 2)]:
+        price_hub._take("AAPL", (epoch, number), f'{{"s":"AAPL","p":"{epoch}.{number}"}}')
+
+    await screen.until(lambda: bool(screen.prices()))
+    assert screen.prices() == {"AAPL": "2.3"}
+
+
+async def test_a_client_that_does_not_read_is_skipped_and_then_gets_the_newest_state(price_hub, screen):
+    reader = Screen()
+    for one in (screen, reader):
+        await price_hub.add(one.client)
+        await price_hub.follow(one.client, ["AAPL"])
+    screen.gate.clear()
+
+    for number in range(1, 30):
+        price_hub._take("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}"}}')
+        await reader.until(lambda n=number: reader.prices().get("AAPL") == str(n))
+    assert screen.client.busy
+    screen.gate.set()
+    await screen.until(lambda: screen.prices().get("AAPL") == "29")
+
+    # The frame it was busy with, and the newest state: no backlog.
+    assert [frame["q"][0]["p"] for frame in screen.frames if frame["type"] == "quotes"] == ["1", "29"]
+
+
+async def test_a_lost_message_heals_by_itself(price_hub, feed, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+
+    client().hset(LATEST_KEY, "AAPL", encode(feed.quote("AAPL", "123.00")))  # stored, but nobody was told
+
+    await screen.until(lambda: screen.prices() == {"AAPL": "123.00"})
+
+
+async def test_cut_redis_connections_are_joined_again(price_hub, feed, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+
+    for _ in range(3):
+        client().client_kill_filter(_type="pubsub", skipme=False)
+        await feed.beat()
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="77.00")
+
+    await screen.until(lambda: screen.prices() == {"AAPL": "77.00"})
+
+
+async def test_silence_of_the_tape_is_told_and_so_is_its_return(price_hub, feed, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="100.00")
+    await screen.until(lambda: screen.prices() == {"AAPL": "100.00"})
+
+    await screen.until(lambda: any(frame["type"] == "stale" for frame in screen.frames))
+    (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
+    assert stale == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
+
+    # Nothing was traded meanwhile: the same quote is sent again, which clears the mark.
+    screen.frames.clear()
+    async with asyncio.timeout(10):
+        while screen.prices() != {"AAPL": "100.00"}:
+            await feed.beat()
+            await asyncio.sleep(0.05)
+
+
+async def redis_forgets_its_subscriptions() -> None:
+    """What channels_redis believes to be subscribed is not: nothing arrives, and nothing fails."""
+    (shard,) = get_channel_layer()._get_layer()._shards
+    await shard._pubsub.unsubscribe()
+
+
+async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_alive(price_hub, feed, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    deaf = price_hub._receiver
+    await redis_forgets_its_subscriptions()
+
+    async with asyncio.timeout(10):
+        while price_hub._receiver is deaf or price_hub._silence(0) > 0.6:
+            await feed.beat()
+            await asyncio.sleep(0.05)
+    healed = price_hub._receiver
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="55.00")
+    await screen.until(lambda: screen.prices().get("AAPL") == "55.00")
+
+    for _ in range(20):  # a second more: healed is healed
+        await feed.beat()
+        await asyncio.sleep(0.05)
+    assert price_hub._receiver is healed
+    assert len(get_channel_layer()._get_layer().channels) == 1
+
+
+async def test_a_gap_in_the_beats_leaves_one_receiver(price_hub, feed, screen):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    await screen.until(lambda: any(frame["type"] == "stale" for frame in screen.frames))
+
+    for _ in range(30):
+        await feed.beat()
+        await asyncio.sleep(0.05)
+
+    assert len(get_channel_layer()._get_layer().channels) == 1
+    assert not price_hub.silent
+
+
+async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, screen):
+    by_shard = {shard_of(symbol, 2): symbol for symbol in ("AAPL", "MSFT", "IBM", "GOOG", "SPY")}
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, [by_shard[0], by_shard[1]])
+    await joined(price_hub)
+
+    async with asyncio.timeout(10):
+        while not any(frame["type"] == "stale" for frame in screen.frames):
+            await feed.beat(shard=1, of=2)
+            await asyncio.sleep(0.05)
+
+    (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
+    assert stale["symbols"] == [by_shard[0]]
+
+
+async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen, monkeypatch, caplog):
+    monkeypatch.setattr(hub_module, "FAILED_PAUSE_S", 0.05)
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+
+    await live.publish(group_name("AAPL"), {"type": live.QUOTE_TICKED, "of": "another version"})
+    client().hset(LATEST_KEY, "AAPL", b"not what this version writes")
+    await asyncio.sleep(0.3)
+    await feed.publish(AAPL="42.00")
+
+    await screen.until(lambda: screen.prices() == {"AAPL": "42.00"})
+    assert "failed" in caplog.text
+
+
+async def test_the_last_follower_leaves_the_group_and_the_first_joins_it_again(price_hub, feed, screen):
+    other = Screen()
+    for one in (screen, other):
+        await price_hub.add(one.client)
+        await price_hub.follow(one.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    group = f"asgi__group__{group_name('AAPL')}"
+
+    await price_hub.unfollow(screen.client, ["AAPL"])
+    assert (await async_client().pubsub_numsub(group))[0][1] == 1
+    await price_hub.remove(other.client)
+    async with asyncio.timeout(5):
+        while (await async_client().pubsub_numsub(group))[0][1]:
+            await asyncio.sleep(0.01)
+    assert price_hub._followers == {}
+
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="9.00")
+    await screen.until(lambda: screen.prices() == {"AAPL": "9.00"})
+
+
+async def test_one_process_joins_a_group_once_for_any_number_of_clients(price_hub, feed):
+    screens = [Screen() for _ in range(20)]
+    for one in screens:
+        await price_hub.add(one.client)
+        await price_hub.follow(one.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    assert (await async_client().pubsub_numsub(f"asgi__group__{group_name('AAPL')}"))[0][1] == 1
+
+    await feed.publish(AAPL="3.00")
+    for one in screens:
+        await one.until(lambda one=one: one.prices() == {"AAPL": "3.00"})
+
+
+async def test_heartbeats_go_to_everybody(price_hub, screen):
+    await price_hub.add(screen.client)
+    await screen.until(lambda: any(frame["type"] == "heartbeat" for frame in screen.frames))
