@@ -13,6 +13,8 @@ from environs import FileAwareEnv
 
 POSTGRESQL = ("postgres", "postgresql")
 REDIS = ("redis", "rediss", "unix")
+WEB = ("https", "http")
+WEBSOCKET = ("wss", "ws")
 BROKERS = ("redis", "rediss", "redis+socket", "sentinel", "amqp", "amqps")
 
 # Spellings of other projects that mean the same, as the library has them.

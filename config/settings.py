@@ -7,7 +7,7 @@ from pathlib import Path
 
 from csp.constants import SELF
 
-from config.env import BROKERS, POSTGRESQL, REDIS, comma_list, env
+from config.env import BROKERS, POSTGRESQL, REDIS, WEB, WEBSOCKET, comma_list, env
 from config.logs import without_trace
 from core.bundled import Bundle
 
@@ -196,6 +196,27 @@ MARKETDATA_PROVIDERS = comma_list("MARKETDATA_PROVIDERS", "replay,simulator")
 DEMO_SYMBOLS = comma_list("DEMO_SYMBOLS", "AAPL,MSFT,IBM,GOOG,SPY")
 REPLAY_SPEED = env.float("REPLAY_SPEED", 1.0)
 SIMULATOR_SEED = env.int("SIMULATOR_SEED", 1)
+VENDOR_PLANS_FILE = env.str("VENDOR_PLANS_FILE", "")
+ALPACA_KEY_ID = env.str("ALPACA_KEY_ID", "")
+ALPACA_SECRET_KEY = env.str("ALPACA_SECRET_KEY", "")
+ALPACA_DATA_URL = env.address("ALPACA_DATA_URL", "https://data.alpaca.markets", schemes=WEB)
+ALPACA_STREAM_URL = env.address("ALPACA_STREAM_URL", "wss://stream.data.alpaca.markets", schemes=WEBSOCKET)
+ALPACA_PLAN = env.str("ALPACA_PLAN", "basic")
+MASSIVE_API_KEY = env.str("MASSIVE_API_KEY", "")
+MASSIVE_URL = env.address("MASSIVE_URL", "https://api.massive.com", schemes=WEB)
+MASSIVE_STREAM_URL = env.address("MASSIVE_STREAM_URL", "wss://socket.massive.com", schemes=WEBSOCKET)
+MASSIVE_PLAN = env.str("MASSIVE_PLAN", "basic")
+FINNHUB_API_KEY = env.str("FINNHUB_API_KEY", "")
+FINNHUB_URL = env.address("FINNHUB_URL", "https://finnhub.io/api/v1", schemes=WEB)
+FINNHUB_STREAM_URL = env.address("FINNHUB_STREAM_URL", "wss://ws.finnhub.io", schemes=WEBSOCKET)
+FINNHUB_PLAN = env.str("FINNHUB_PLAN", "free")
+ALPHA_VANTAGE_API_KEY = env.str("ALPHA_VANTAGE_API_KEY", "")
+ALPHA_VANTAGE_URL = env.address("ALPHA_VANTAGE_URL", "https://www.alphavantage.co", schemes=WEB)
+ALPHA_VANTAGE_PLAN = env.str("ALPHA_VANTAGE_PLAN", "free")
+YAHOO_ENABLED = env.bool("YAHOO_ENABLED", False)
+YAHOO_URL = env.address("YAHOO_URL", "https://query1.finance.yahoo.com", schemes=WEB)
+YAHOO_COOKIE_URL = env.address("YAHOO_COOKIE_URL", "https://fc.yahoo.com", schemes=WEB)
+YAHOO_STREAM_URL = env.address("YAHOO_STREAM_URL", "wss://streamer.finance.yahoo.com", schemes=WEBSOCKET)
 
 # --- API
 REST_FRAMEWORK = {

@@ -16,7 +16,7 @@ from django.db.models import Q
 from kombu.exceptions import OperationalError as QueueAway
 
 from core import clock, metrics
-from marketdata import lookup, store
+from marketdata import lookup, metering, store
 from marketdata.errors import NotFound, PlanLocked, ProviderDown, ProviderError
 from marketdata.models import Ticker
 from marketdata.providers import registry
@@ -121,6 +121,7 @@ async def _within_budget(
 ) -> list[Bar]:
     try:
         async with asyncio.timeout(REQUEST_BUDGET_S):
-            return await provider.fetch_bars(symbol, interval, start, end)
+            with metering.collecting():
+                return await provider.fetch_bars(symbol, interval, start, end)
     except TimeoutError:
         raise ProviderDown("no bars in time") from None

@@ -17,7 +17,7 @@ from typing import Any
 
 from core import clock, metrics
 from core.database import in_thread
-from marketdata import claims
+from marketdata import claims, metering
 from marketdata.acceptance import broken_sides, impossible
 from marketdata.claims import Claim
 from marketdata.errors import ProviderDown, ProviderError
@@ -181,7 +181,8 @@ async def request(provider: Provider, symbols: list[str]) -> list[Outcome]:
     metrics.provider_symbols.labels(provider=provider.name).inc(len(symbols))
     answer: Mapping[str, Quote | ProviderError]
     try:
-        answer = await asyncio.wait_for(provider.fetch_quotes(symbols), REQUEST_BUDGET_S)
+        with metering.collecting():
+            answer = await asyncio.wait_for(provider.fetch_quotes(symbols), REQUEST_BUDGET_S)
     except ProviderError as error:
         answer = dict.fromkeys(symbols, error)
     except TimeoutError:

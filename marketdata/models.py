@@ -1,18 +1,23 @@
 from __future__ import annotations
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from decimal import Decimal
+from enum import StrEnum
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.db.models.functions import Upper
 
-from marketdata.providers.base import AssetClass
-from marketdata.quotes import Session
+from marketdata.errors import Kind
+from marketdata.providers.base import AssetClass, Unit
+from marketdata.quotes import ActionKind, Session
 
 # Prices are numeric(20, 8): wide enough for 1,234,567.89 and for a coin of 0.00000001.
 
 
-def choices_of(enum: type[AssetClass | Session]) -> list[tuple[str, str]]:
-    return [(member.value, member.value.capitalize()) for member in enum]
+def choices_of(enum: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(member.value, member.value.replace("_", " ").capitalize()) for member in enum]
 
 
 class Ticker(models.Model):
@@ -147,3 +152,141 @@ class Upstream(models.Model):
 
     def __str__(self) -> str:
         return f"{self.provider}, shard {self.shard}"
+
+
+class CorporateAction(models.Model):
+    """A dividend, split or rename of one ticker, effective from the morning of its ex-date in New York on."""
+
+    ticker = models.ForeignKey(Ticker, on_delete=models.CASCADE, db_index=False, related_name="actions")
+    kind = models.CharField(max_length=10, choices=choices_of(ActionKind))
+    ex_date = models.DateField()
+    special = models.BooleanField(default=False, help_text="A dividend outside the regular ones.")
+    amount = models.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="Of a dividend, per share as it was then.",
+    )
+    currency = models.CharField(max_length=3, default="USD")
+    split_from = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
+    split_to = models.DecimalField(
+        max_digits=20,
+        decimal_places=8,
+        null=True,
+        blank=True,
+        help_text="4:1 is from 1 to 4, 1:50 from 50 to 1.",
+    )
+    new_symbol = models.CharField(max_length=20, blank=True)
+    declared_date = models.DateField(null=True, blank=True)
+    record_date = models.DateField(null=True, blank=True)
+    pay_date = models.DateField(null=True, blank=True)
+    provider = models.CharField(max_length=20)
+    loaded_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-ex_date"]
+        constraints = [
+            models.UniqueConstraint(fields=["ticker", "kind", "ex_date", "special"], name="action_once"),
+            models.CheckConstraint(
+                condition=~models.Q(kind="split") | models.Q(split_from__gt=0, split_to__gt=0),
+                name="split_has_factors",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(kind="dividend") | models.Q(amount__gt=0), name="dividend_has_amount"
+            ),
+        ]
+        indexes = [models.Index(fields=["ex_date"], name="action_ex_date")]
+
+    def __str__(self) -> str:
+        return f"{self.ticker_id} {self.kind} {self.ex_date}"
+
+
+class CalendarException(models.Model):
+    """A day on which the New York market does not keep its usual hours, entered by an operator."""
+
+    day = models.DateField(unique=True)
+    closed = models.BooleanField(
+        default=True, help_text="The whole day. Clear it and give the hours otherwise."
+    )
+    opens_at = models.TimeField(null=True, blank=True, help_text="New York time; empty: 9:30.")
+    closes_at = models.TimeField(null=True, blank=True, help_text="New York time; empty: 16:00.")
+    note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ["-day"]
+
+    def __str__(self) -> str:
+        return f"{self.day}: {self.note or ('closed' if self.closed else 'other hours')}"
+
+
+class Cause(models.TextChoices):
+    """Why a provider was asked."""
+
+    REQUEST = "request", "Somebody asked"
+    POLL = "poll", "Wanted, does not stream"
+    WARM = "warm", "Before the open"
+    SEED = "seed", "Stream begins"
+    STREAM = "stream", "Stream"
+    BACKFILL = "backfill", "History"
+    CHECK = "check", "Test call"
+
+
+class ProviderCall(models.Model):
+    """One call that may cost money: the raw units, never a price. What it costs follows from the price book."""
+
+    at = models.DateTimeField()
+    provider = models.CharField(max_length=20)
+    plan = models.CharField(max_length=40, blank=True)
+    endpoint = models.CharField(max_length=20)
+    cause = models.CharField(max_length=10, choices=Cause)
+    symbols = ArrayField(models.CharField(max_length=20), default=list)
+    units = models.DecimalField(max_digits=20, decimal_places=6, default=Decimal(1))
+    unit = models.CharField(max_length=16, choices=choices_of(Unit), default=Unit.REQUEST.value)
+    outcome = models.CharField(max_length=16, choices=choices_of(Kind))
+    status = models.SmallIntegerField(null=True, help_text="HTTP status; empty: no answer, or not over HTTP.")
+    bytes = models.BigIntegerField(default=0)
+    latency_ms = models.IntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["provider", "at"], name="provider_call_provider_at"),
+            BrinIndex(fields=["at"], name="provider_call_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.endpoint} {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class Price(models.Model):
+    """One line of the price book: what a unit costs at a provider, from when to when.
+
+    The most special line that fits a call counts: one that names plan and endpoint before one that leaves them empty.
+    """
+
+    provider = models.CharField(max_length=20)
+    plan = models.CharField(max_length=40, blank=True, help_text="Empty: every plan.")
+    endpoint = models.CharField(max_length=20, blank=True, help_text="Empty: every endpoint.")
+    unit = models.CharField(max_length=16, choices=choices_of(Unit))
+    usd = models.DecimalField("US dollars", max_digits=20, decimal_places=9, help_text="For one unit.")
+    valid_from = models.DateTimeField()
+    valid_to = models.DateTimeField(null=True, blank=True, help_text="Empty: until further notice.")
+    note = models.CharField(max_length=200, blank=True, help_text="Where the price is from.")
+
+    class Meta:
+        verbose_name = "price"
+        verbose_name_plural = "price book"
+        ordering = ["provider", "plan", "endpoint", "unit", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["provider", "plan", "endpoint", "unit", "valid_from"], name="price_once"
+            ),
+            models.CheckConstraint(condition=models.Q(usd__gte=0), name="price_not_negative"),
+            models.CheckConstraint(
+                condition=models.Q(valid_to__isnull=True) | models.Q(valid_to__gt=models.F("valid_from")),
+                name="price_has_time",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.unit}: ${self.usd}"

@@ -58,6 +58,21 @@ class Tick:
     ask: Decimal | None = None
     replay_date: date | None = None
     halted: bool = False
+    delayed_s: int = 0
+    trade_id: str = ""
+    """The provider's own, by which it corrects or cancels the trade later; empty where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """The provider takes back one earlier trade, or says what it really was (`price`)."""
+
+    symbol: str
+    provider: str
+    as_of_us: int
+    trade_id: str = ""
+    was: Decimal | None = None
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +130,37 @@ class Bar:
     volume: int
 
 
+StreamEvent = Tick | Correction
+
+
+class ActionKind(StrEnum):
+    DIVIDEND = "dividend"
+    SPLIT = "split"
+    RENAME = "rename"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One corporate action, effective from the morning of its ex-date on.
+
+    A dividend has `amount` per share in `currency`; a split turns `split_from` shares into `split_to`
+    (4:1 is from 1 to 4, a reverse split 1:50 from 50 to 1); a rename has `new_symbol`.
+    """
+
+    symbol: str
+    kind: ActionKind
+    ex_date: date
+    amount: Decimal | None = None
+    currency: str = "USD"
+    special: bool = False
+    split_from: Decimal | None = None
+    split_to: Decimal | None = None
+    new_symbol: str = ""
+    declared_date: date | None = None
+    record_date: date | None = None
+    pay_date: date | None = None
+
+
 def change_of(price: Decimal, previous_close: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
     """(change, change in percent) against the previous close; (None, None) where there is none."""
     if not previous_close:
@@ -160,6 +206,7 @@ def quote_of(tick: Tick, *, received_at: datetime, ttl: timedelta, epoch: int = 
         session=tick.session,
         replay_date=tick.replay_date,
         halted=tick.halted,
+        delayed_s=tick.delayed_s,
         epoch=epoch,
         seq=seq,
     )
@@ -183,6 +230,7 @@ def tick_of(quote: Quote) -> Tick:
         ask=quote.ask,
         replay_date=quote.replay_date,
         halted=quote.halted,
+        delayed_s=quote.delayed_s,
     )
 
 

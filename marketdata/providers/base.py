@@ -1,4 +1,4 @@
-"""What a provider of market data is: capabilities as data, four operations, and a stream.
+"""What a provider of market data is: capabilities as data, a few operations, and a stream.
 
 A provider knows nothing of users, caches or other providers. Each vendor's JSON stays in that vendor's file.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
-from marketdata.errors import ProviderError
-from marketdata.quotes import Bar, Quote, Tick
+from marketdata.errors import PlanLocked, ProviderError
+from marketdata.quotes import Action, Bar, Quote, StreamEvent
 
 
 class AssetClass(StrEnum):
@@ -29,9 +29,28 @@ class Interval(StrEnum):
     DAY = "1day"
 
 
+class Unit(StrEnum):
+    """What a window counts, and what a price in the price book is for."""
+
+    REQUEST = "request"
+    CREDIT = "credit"
+    SYMBOL = "symbol"
+    SYMBOL_MINUTE = "symbol_minute"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `limit` units in any `seconds` seconds."""
+
+    limit: int
+    seconds: int
+    unit: Unit = Unit.REQUEST
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do, as data, so that the chain, the admin and the docs can print it."""
+    """What a provider can do, as data, so that the chain, the quota, the admin and the docs can print it."""
 
     label: str
     asset_classes: frozenset[AssetClass]
@@ -39,19 +58,47 @@ class Capabilities:
     intervals: frozenset[Interval] = frozenset()
     streams: bool = False
     max_streamed_symbols: int | None = None
+    connections_per_key: int = 1
+    windows: tuple[Window, ...] = ()
+    actions: bool = False
+    search: bool = False
+    news: bool = False
+    fundamentals: bool = False
     delayed_s: int = 0
     always_open: bool = False
+    simulated: bool = False
+    """Its prices are invented or replayed: nobody bills them."""
+    plan: str = ""
+    display_allowed: bool = True
+    """Whether the plan lets us show its prices to other people; the administration warns where not."""
+    attribution: str = ""
+    """The line the vendor wants to see beside its prices."""
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolMatch:
+    """One find of a provider's symbol search, in canonical spelling."""
+
+    symbol: str
+    name: str
+    exchange: str = ""
+    asset_class: AssetClass = AssetClass.STOCK
+    currency: str = "USD"
 
 
 class Stream(Protocol):
-    """One open upstream connection. `close` may be called twice."""
+    """One open upstream connection, greeted and authenticated. `close` may be called twice."""
 
     async def subscribe(self, symbols: Collection[str]) -> None: ...
 
     async def unsubscribe(self, symbols: Collection[str]) -> None: ...
 
-    def batches(self) -> AsyncIterator[Sequence[Tick]]:
-        """Yield ticks as they arrive, in arrival order; raises ProviderError when the connection is lost."""
+    def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
+        """Yield ticks and corrections as they arrive, in arrival order.
+
+        An empty batch is a sign of life without news (a ping). Raises ProviderError when the connection is lost.
+        A message that cannot be read is counted and skipped; the connection stays.
+        """
         ...
 
     async def close(self) -> None: ...
@@ -73,9 +120,36 @@ class Provider(Protocol):
         ...
 
     async def fetch_bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]:
-        """Bars with start <= bar.start < end, oldest first; raises ProviderError."""
+        """Unadjusted bars with start <= bar.start < end, oldest first; raises ProviderError."""
+        ...
+
+    async def fetch_actions(self, symbol: str, start: date, end: date) -> list[Action]:
+        """Dividends, splits and renames with start <= ex-date < end, oldest first; raises ProviderError."""
+        ...
+
+    async def search(self, text: str) -> list[SymbolMatch]:
+        """Instruments whose symbol or name fits, best first; raises ProviderError."""
         ...
 
     async def open_stream(self) -> Stream:
-        """Open the one upstream connection; raises ProviderError."""
+        """Open the one upstream connection, authenticated; raises ProviderError."""
         ...
+
+
+class Limited:
+    """The operations that a provider lacks: each refuses as a plan that does not include it would."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def fetch_bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]:
+        raise PlanLocked(f"{self.name} has no bars of {interval.value}")
+
+    async def fetch_actions(self, symbol: str, start: date, end: date) -> list[Action]:
+        raise PlanLocked(f"{self.name} has no corporate actions")
+
+    async def search(self, text: str) -> list[SymbolMatch]:
+        raise PlanLocked(f"{self.name} has no symbol search")
+
+    async def open_stream(self) -> Stream:
+        raise PlanLocked(f"{self.name} has no stream")

@@ -9,12 +9,15 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from core import clock
-from marketdata.errors import NotFound, ProviderDown, ProviderError
-from marketdata.providers.base import Capabilities, Interval
+from marketdata import metering
+from marketdata.errors import Kind, NotFound, ProviderDown, ProviderError
+from marketdata.metering import Call
+from marketdata.providers.base import Capabilities, Interval, Limited
 from marketdata.quotes import EPOCH, QUOTE_TTL, Bar, Quote, Tick, microseconds, quote_of
 
 Now = Callable[[], datetime]
@@ -39,7 +42,7 @@ def midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-class PacedProvider(ABC):
+class PacedProvider(Limited, ABC):
     """A provider that knows every tick of all time; subclasses say which."""
 
     name: str
@@ -67,10 +70,10 @@ class PacedProvider(ABC):
     @abstractmethod
     def bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]: ...
 
-    async def answer(self) -> None:  # noqa: B027 -- optional
+    async def answer(self) -> None:
         """Take as long as an upstream would, and fail as it would; nothing by default."""
 
-    def check_connection(self) -> None:  # noqa: B027 -- optional
+    def check_connection(self) -> None:
         """Raise ProviderDown while the connection is lost; never by default."""
 
     async def fetch_quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote | ProviderError]:
@@ -78,13 +81,13 @@ class PacedProvider(ABC):
             raise ValueError(f"{self.name} takes {self.capabilities.max_symbols_per_request} symbols at once")
         self.requests += 1
         self.symbols_asked.update(symbols)
-        await self.answer()
+        await self._answered("quotes", symbols)
         now = self.now()
         return {symbol: self._outcome(symbol, now) for symbol in symbols}
 
     async def fetch_bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]:
         self.requests += 1
-        await self.answer()
+        await self._answered(f"bars_{interval.value}", [symbol])
         if not self.covers(symbol):
             raise NotFound(f"{self.name} does not know {symbol}")
         return await asyncio.to_thread(self.bars, symbol, interval, start, end)
@@ -93,6 +96,18 @@ class PacedProvider(ABC):
         self.check_connection()
         self.connections += 1
         return PacedStream(self)
+
+    async def _answered(self, endpoint: str, symbols: Sequence[str]) -> None:
+        """Wait for the answer and note the call, which a real upstream would bill whatever it answers."""
+        call = Call(self.name, endpoint, clock.now(), Kind.OK, symbols=tuple(symbols))
+        began = clock.monotonic()
+        try:
+            await self.answer()
+        except ProviderError as error:
+            call = replace(call, kind=error.kind)
+            raise
+        finally:
+            metering.note(replace(call, took_s=clock.monotonic() - began))
 
     def _outcome(self, symbol: str, now: datetime) -> Quote | ProviderError:
         if not self.covers(symbol):

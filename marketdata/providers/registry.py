@@ -12,10 +12,9 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from marketdata.providers.base import Capabilities, Interval, Provider
-from marketdata.providers.replay import Replay
-from marketdata.providers.simulator import Simulator
 
 
 class Purpose(StrEnum):
@@ -23,11 +22,20 @@ class Purpose(StrEnum):
     STREAM = "stream"
     MINUTE_BARS = "minute_bars"
     DAY_BARS = "day_bars"
+    ACTIONS = "actions"
+    SEARCH = "search"
 
 
-FACTORIES: Mapping[str, Callable[[], Provider]] = {
-    "replay": lambda: Replay(speed=settings.REPLAY_SPEED),
-    "simulator": lambda: Simulator(seed=settings.SIMULATOR_SEED),
+# By name, since a process should import only the vendors it is told to use. Each is a function without arguments
+# that reads the settings; it raises ImproperlyConfigured where a key is missing.
+FACTORIES: Mapping[str, str] = {
+    "replay": "marketdata.providers.replay.from_settings",
+    "simulator": "marketdata.providers.simulator.from_settings",
+    "alpaca": "marketdata.providers.alpaca.from_settings",
+    "massive": "marketdata.providers.massive.from_settings",
+    "finnhub": "marketdata.providers.finnhub.from_settings",
+    "alpha_vantage": "marketdata.providers.alpha_vantage.from_settings",
+    "yahoo": "marketdata.providers.yahoo.from_settings",
 }
 
 _made: tuple[Provider, ...] | None = None
@@ -39,8 +47,14 @@ def providers() -> tuple[Provider, ...]:
     global _made  # noqa: PLW0603 -- one set per process, that is the point
     with _lock:
         if _made is None:
-            _made = tuple(FACTORIES[name]() for name in configured_names())
+            _made = tuple(make(name) for name in configured_names())
         return _made
+
+
+def make(name: str) -> Provider:
+    """A new provider by the settings; raises ImproperlyConfigured, naming what is missing."""
+    factory: Callable[[], Provider] = import_string(FACTORIES[name])
+    return factory()
 
 
 def provider(name: str) -> Provider:
@@ -53,10 +67,12 @@ def provider(name: str) -> Provider:
 
 def route(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> Provider | None:
     """The first provider that covers the canonical symbol and can do this, or None."""
-    for candidate in providers():
-        if candidate.covers(symbol) and can(candidate.capabilities, purpose):
-            return candidate
-    return None
+    return next(iter(candidates(symbol, purpose=purpose)), None)
+
+
+def candidates(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> tuple[Provider, ...]:
+    """Every provider that covers the canonical symbol and can do this, the preferred one first."""
+    return tuple(one for one in providers() if one.covers(symbol) and can(one.capabilities, purpose))
 
 
 def can(capabilities: Capabilities, purpose: Purpose) -> bool:
@@ -69,6 +85,10 @@ def can(capabilities: Capabilities, purpose: Purpose) -> bool:
             return Interval.MINUTE in capabilities.intervals
         case Purpose.DAY_BARS:
             return Interval.DAY in capabilities.intervals
+        case Purpose.ACTIONS:
+            return capabilities.actions
+        case Purpose.SEARCH:
+            return capabilities.search
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
+
 from core import clock
 from marketdata.providers.base import AssetClass, Capabilities, Interval
 from marketdata.providers.paced import (
@@ -57,6 +59,7 @@ class Replay(PacedProvider):
     name = "replay"
     capabilities = Capabilities(
         label="Replay",
+        simulated=True,
         asset_classes=frozenset({AssetClass.STOCK}),
         max_symbols_per_request=50,
         intervals=frozenset({Interval.MINUTE, Interval.DAY}),
@@ -185,3 +188,7 @@ def _daily_bar(symbol: str, row: DailyRow) -> Bar:
         close=dollars(row.close),
         volume=row.volume,
     )
+
+
+def from_settings() -> Replay:
+    return Replay(speed=settings.REPLAY_SPEED)

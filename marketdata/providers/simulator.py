@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 
+from django.conf import settings
+
 from core import clock
 from marketdata.errors import InvalidSymbol, ProviderDown
 from marketdata.providers.base import AssetClass, Capabilities, Interval
@@ -95,6 +97,7 @@ class Simulator(PacedProvider):
         super().__init__(now=now, wait=wait)
         self.capabilities = Capabilities(
             label="Simulator",
+            simulated=True,
             asset_classes=frozenset(AssetClass),
             max_symbols_per_request=max_symbols_per_request,
             intervals=frozenset({Interval.MINUTE, Interval.DAY}),
@@ -270,3 +273,7 @@ def is_canonical(symbol: str) -> bool:
         return canonical(symbol) == symbol
     except InvalidSymbol:
         return False
+
+
+def from_settings() -> Simulator:
+    return Simulator(seed=settings.SIMULATOR_SEED)

@@ -116,8 +116,8 @@ class Upstream:
         self._changed.clear()
 
     async def _read(self, stream: Stream) -> None:
-        async for ticks in stream.batches():
-            self._on_ticks(ticks)
+        async for events in stream.batches():
+            self._on_ticks([event for event in events if isinstance(event, Tick)])
         raise ProviderError("the stream ended")
 
     def _become(self, state: UpstreamState) -> None:

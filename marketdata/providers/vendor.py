@@ -1,0 +1,202 @@
+"""What the adapters of real vendors share: a key, a base URL, metered requests, and answers sorted into errors.
+
+An adapter says how its vendor spells symbols and what its JSON means. Here nothing is retried: the chain asks the
+next provider. The vendor's own words are never repeated, since some vendors put the key into them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
+from typing import Any, NoReturn
+
+from core import clock, http
+from core.http import Answer
+from marketdata import metering
+from marketdata.errors import (
+    BadRequest,
+    Kind,
+    Malformed,
+    NotFound,
+    PlanLocked,
+    ProviderDown,
+    ProviderError,
+    RateLimited,
+    Unauthorized,
+)
+from marketdata.metering import Call
+from marketdata.providers.base import Capabilities, Limited
+from marketdata.providers.plans import Plan
+
+QUOTE_BUDGET_S = 3.0
+BULK_BUDGET_S = 12.0
+# Without a word from the vendor a refused request may be made again when the next minute has begun.
+DEFAULT_WAIT = timedelta(seconds=60)
+MAX_PAGES = 200
+
+
+class Vendor(Limited):
+    """Base of the adapters; subclasses set `name`, `capabilities`, `headers` and the operations."""
+
+    name: str
+    capabilities: Capabilities
+
+    def __init__(self, *, base_url: str, plan: Plan) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.plan = plan
+
+    def headers(self) -> Mapping[str, str]:
+        """What authenticates a request; a header wherever the vendor allows one."""
+        return {}
+
+    def secret_params(self) -> Mapping[str, str]:
+        """Query parameters that authenticate, where the vendor knows no header."""
+        return {}
+
+    async def get_json(
+        self,
+        endpoint: str,
+        path: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        symbols: Sequence[str] = (),
+        budget_s: float = QUOTE_BUDGET_S,
+    ) -> Any:
+        """Ask once; the parsed JSON, numbers with a point as Decimal. Raises ProviderError; notes one call.
+
+        `endpoint` is our short name for the operation (quotes, bars_1min, bars_1day, actions, search), as it
+        stands in the ledger.
+        """
+        call = Call(
+            self.name, endpoint, clock.now(), Kind.TRANSIENT, symbols=tuple(symbols), plan=self.plan.name
+        )
+        try:
+            answer = await self._ask(path, params, budget_s)
+        except http.HttpError as error:
+            metering.note(replace(call, took_s=budget_s if isinstance(error, http.TimedOut) else 0.0))
+            self._refuse(error)
+        remaining, reset_at = self.window_told(answer)
+        call = replace(
+            call,
+            status=answer.status,
+            bytes=len(answer.body),
+            took_s=answer.took_s,
+            remaining=remaining,
+            reset_at=reset_at,
+        )
+        try:
+            body = self._read(answer)
+        except ProviderError as error:
+            metering.note(replace(call, kind=error.kind))
+            raise
+        metering.note(replace(call, kind=Kind.OK))
+        return body
+
+    async def _ask(self, path: str, params: Mapping[str, str] | None, budget_s: float) -> Answer:
+        sent = {**(params or {}), **self.secret_params()}
+        return await http.get(self.base_url + path, params=sent, headers=self.headers(), budget_s=budget_s)
+
+    def _refuse(self, error: http.HttpError) -> NoReturn:
+        if isinstance(error, http.TooBig | http.Undecodable):
+            raise Malformed(f"{self.name}: {error}") from None
+        raise ProviderDown(f"{self.name}: {error}") from None
+
+    def _read(self, answer: Answer) -> Any:
+        body: Any = None
+        if answer.status == 200:
+            body = parsed(answer.body, self.name)
+        if error := self.error_of(answer, body):
+            raise error
+        return body
+
+    def error_of(self, answer: Answer, body: Any) -> ProviderError | None:
+        """What this answer means if it is no success; `body` is parsed for status 200 only. Vendors extend it."""
+        status = answer.status
+        if status == 200:
+            return None
+        if status == 429:
+            return RateLimited(f"{self.name} asks us to wait", retry_at=self.retry_at(answer))
+        kinds: dict[int, type[ProviderError]] = {
+            400: BadRequest,
+            401: Unauthorized,
+            403: PlanLocked,
+            404: NotFound,
+            422: BadRequest,
+        }
+        if status in kinds:
+            return kinds[status](f"{self.name} answered {status}")
+        if 300 <= status < 500:
+            return Malformed(f"{self.name} answered {status}")
+        return ProviderDown(f"{self.name} answered {status}")
+
+    def retry_at(self, answer: Answer) -> datetime:
+        """The latest of what the headers say; a minute from now where they say nothing."""
+        _, reset_at = self.window_told(answer)
+        told = [moment for moment in (reset_at, _retry_after(answer.headers.get("retry-after"))) if moment]
+        return max(told, default=clock.now() + DEFAULT_WAIT)
+
+    def window_told(self, answer: Answer) -> tuple[int | None, datetime | None]:
+        """(requests left, when the window begins anew) by the X-RateLimit headers, reset in Unix seconds."""
+        try:
+            remaining = int(answer.headers["x-ratelimit-remaining"])
+        except (KeyError, ValueError):
+            remaining = None
+        try:
+            reset_at = datetime.fromtimestamp(float(answer.headers["x-ratelimit-reset"]), UTC)
+        except (KeyError, ValueError, OverflowError, OSError):
+            reset_at = None
+        return remaining, reset_at
+
+
+def parsed(body: bytes, name: str) -> Any:
+    """JSON with exact numbers; raises Malformed for anything else, NaN and infinities included."""
+    try:
+        return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
+    except (ValueError, RecursionError, InvalidOperation):
+        raise Malformed(f"{name}: the answer is not JSON") from None
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(text)
+
+
+def number(value: Any) -> Decimal | None:
+    """A finite Decimal of a JSON number or of the text of one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        found = Decimal(value.replace(",", "") if isinstance(value, str) else value)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() else None
+
+
+def positive(value: Any) -> Decimal | None:
+    """The same above zero: vendors write 0 for "no price"."""
+    found = number(value)
+    return found if found is not None and found > 0 else None
+
+
+def whole(value: Any) -> int | None:
+    """A count that is not negative; fractional shares are cut off."""
+    found = number(value)
+    return int(found) if found is not None and found >= 0 else None
+
+
+def _retry_after(value: str | None) -> datetime | None:
+    """Seconds or an HTTP date (RFC 9110)."""
+    if not value:
+        return None
+    try:
+        return clock.now() + timedelta(seconds=min(float(value), 86_400.0))
+    except (ValueError, OverflowError):
+        pass
+    try:
+        found = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
