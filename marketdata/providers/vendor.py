@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from core import clock, http
 from core.http import Answer
-from marketdata import metering
+from marketdata import freshness, metering
 from marketdata.errors import (
     BadRequest,
     Kind,
@@ -31,6 +31,7 @@ from marketdata.errors import (
 from marketdata.metering import Call
 from marketdata.providers.base import Capabilities, Limited
 from marketdata.providers.plans import Plan
+from marketdata.quotes import Quote, change_of
 
 QUOTE_BUDGET_S = 3.0
 BULK_BUDGET_S = 12.0
@@ -112,6 +113,33 @@ class Vendor(Limited):
         if error := self.error_of(answer, body):
             raise error
         return body
+
+    def quote(
+        self,
+        symbol: str,
+        price: Decimal,
+        as_of: datetime,
+        *,
+        previous_close: Decimal | None = None,
+        **figures: Any,
+    ) -> Quote:
+        """A quote of this vendor, received now; `figures` are further fields of Quote."""
+        now = clock.now()
+        change, change_percent = change_of(price, previous_close)
+        return Quote(
+            symbol=symbol,
+            price=price,
+            as_of=as_of,
+            received_at=now,
+            expires_at=now + freshness.ttl_of(symbol, now),
+            provider=self.name,
+            session=freshness.session_of(symbol, now),
+            change=change,
+            change_percent=change_percent,
+            previous_close=previous_close,
+            delayed_s=self.plan.delayed,
+            **figures,
+        )
 
     def error_of(self, answer: Answer, body: Any) -> ProviderError | None:
         """What this answer means if it is no success; `body` is parsed for status 200 only. Vendors extend it."""
