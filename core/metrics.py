@@ -36,9 +36,12 @@ quote_reads = _counter("quote_reads", "Quotes read, by the tier that answered.",
 provider_requests = _counter("provider_requests", "Requests sent to a provider.", "provider", "endpoint")
 provider_symbols = _counter("provider_symbols", "Symbols asked of a provider.", "provider")
 provider_failures = _counter("provider_failures", "Outcomes that were no quote.", "provider", "reason")
+provider_skips = _counter("provider_skips", "Providers passed over by the chain.", "provider", "reason")
+ledger_rows_lost = _counter("ledger_rows_lost", "Calls that the ledger had to leave out.")
 
 # --- The tape
 upstream_connects = _counter("upstream_connects", "Upstream connections opened.", "provider")
+upstream_bad_messages = _counter("upstream_bad_messages", "Upstream messages nobody could read.", "provider")
 ticks_accepted = _counter("ticks_accepted", "Ticks believed.", "provider")
 ticks_refused = _counter("ticks_refused", "Ticks not believed.", "provider", "reason")
 quotes_published = _counter("quotes_published", "Conflated quotes published.")

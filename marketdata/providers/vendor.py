@@ -6,8 +6,9 @@ next provider. The vendor's own words are never repeated, since some vendors put
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -38,6 +39,12 @@ BULK_BUDGET_S = 12.0
 # Without a word from the vendor a refused request may be made again when the next minute has begun.
 DEFAULT_WAIT = timedelta(seconds=60)
 MAX_PAGES = 200
+# What reading a body of another shape than agreed runs into.
+SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+def as_it_is(body: Any) -> Any:
+    return body
 
 
 class Vendor(Limited):
@@ -45,6 +52,8 @@ class Vendor(Limited):
 
     name: str
     capabilities: Capabilities
+    longest_s = BULK_BUDGET_S
+    """No request may take longer, whatever its own budget."""
 
     def __init__(self, *, base_url: str, plan: Plan) -> None:
         self.base_url = base_url.rstrip("/")
@@ -65,21 +74,20 @@ class Vendor(Limited):
         params: Mapping[str, str] | None = None,
         *,
         symbols: Sequence[str] = (),
+        read: Callable[[Any], Any] = as_it_is,
         budget_s: float = QUOTE_BUDGET_S,
     ) -> Any:
-        """Ask once; the parsed JSON, numbers with a point as Decimal. Raises ProviderError; notes one call.
+        """Ask once; what `read` makes of the JSON, whose numbers with a point are Decimal. Notes one call.
 
         `endpoint` is our short name for the operation (quotes, bars_1min, bars_1day, actions, search), as it
-        stands in the ledger.
+        stands in the ledger. Raises ProviderError: also Malformed where `read` finds the JSON to have another
+        shape than it takes for granted (its LookupError, TypeError, ValueError, AttributeError), so that the
+        ledger tells the true end of every call.
         """
         call = Call(
             self.name, endpoint, clock.now(), Kind.TRANSIENT, symbols=tuple(symbols), plan=self.plan.name
         )
-        try:
-            answer = await self._ask(path, params, budget_s)
-        except http.HttpError as error:
-            metering.note(replace(call, took_s=budget_s if isinstance(error, http.TimedOut) else 0.0))
-            self._refuse(error)
+        answer = await self._answer(call, path, params, min(budget_s, self.longest_s))
         remaining, reset_at = self.window_told(answer)
         call = replace(
             call,
@@ -90,29 +98,48 @@ class Vendor(Limited):
             reset_at=reset_at,
         )
         try:
-            body = self._read(answer)
+            found = self._read(answer, read)
         except ProviderError as error:
             metering.note(replace(call, kind=error.kind))
             raise
         metering.note(replace(call, kind=Kind.OK))
-        return body
+        return found
+
+    async def _answer(
+        self, call: Call, path: str, params: Mapping[str, str] | None, budget_s: float
+    ) -> Answer:
+        """The answer, whatever it says; where there is none the call is noted and ProviderError raised."""
+        began = clock.monotonic()
+        try:
+            return await self._ask(path, params, budget_s)
+        except asyncio.CancelledError:  # the asker's patience ended first; the vendor counts it all the same
+            metering.note(replace(call, took_s=clock.monotonic() - began))
+            raise
+        except http.HttpError as error:
+            refusal = self._refusal(error)
+            metering.note(replace(call, kind=refusal.kind, took_s=clock.monotonic() - began))
+            raise refusal from None
 
     async def _ask(self, path: str, params: Mapping[str, str] | None, budget_s: float) -> Answer:
         sent = {**(params or {}), **self.secret_params()}
         return await http.get(self.base_url + path, params=sent, headers=self.headers(), budget_s=budget_s)
 
-    def _refuse(self, error: http.HttpError) -> NoReturn:
+    def _refusal(self, error: http.HttpError) -> ProviderError:
         if isinstance(error, http.TooBig | http.Undecodable):
-            raise Malformed(f"{self.name}: {error}") from None
-        raise ProviderDown(f"{self.name}: {error}") from None
+            return Malformed(f"{self.name}: {error}")
+        return ProviderDown(f"{self.name}: {error}")
 
-    def _read(self, answer: Answer) -> Any:
+    def _read(self, answer: Answer, read: Callable[[Any], Any]) -> Any:
         body: Any = None
         if answer.status == 200:
             body = parsed(answer.body, self.name)
         if error := self.error_of(answer, body):
             raise error
-        return body
+        try:
+            return read(body)
+        except SHAPE_ERRORS:
+            # The text of the error may repeat the vendor's.
+            raise Malformed(f"{self.name}: the answer has another shape") from None
 
     def quote(
         self,
@@ -164,7 +191,7 @@ class Vendor(Limited):
     def retry_at(self, answer: Answer) -> datetime:
         """The latest of what the headers say; a minute from now where they say nothing."""
         _, reset_at = self.window_told(answer)
-        told = [moment for moment in (reset_at, _retry_after(answer.headers.get("retry-after"))) if moment]
+        told = [moment for moment in (reset_at, retry_after(answer.headers.get("retry-after"))) if moment]
         return max(told, default=clock.now() + DEFAULT_WAIT)
 
     def window_told(self, answer: Answer) -> tuple[int | None, datetime | None]:
@@ -215,7 +242,7 @@ def whole(value: Any) -> int | None:
     return int(found) if found is not None and found >= 0 else None
 
 
-def _retry_after(value: str | None) -> datetime | None:
+def retry_after(value: str | None) -> datetime | None:
     """Seconds or an HTTP date (RFC 9110)."""
     if not value:
         return None

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -23,9 +24,13 @@ from websockets.http11 import Request, Response
 
 from marketdata.standins.market import Market
 
+T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
 # Bounded, so that a stand-in cannot outlive the patience of whoever waits for it.
 LONGEST_SILENCE_S = 30.0
+# At DEBUG the library writes down every frame, with the key in it.
+_quiet = logging.getLogger("marketdata.standins.wire")
+_quiet.setLevel(logging.CRITICAL)
 
 
 class Fault(StrEnum):
@@ -160,7 +165,7 @@ class StandIn(ABC):
     async def running(self, port: int = 0) -> AsyncIterator[Self]:
         server = await serve(
             self._session, LOOPBACK, port or self.port, process_request=self._on_request, ping_interval=None,
-            max_size=None, compression=None,
+            max_size=None, compression=None, logger=_quiet,
         )  # fmt: skip
         self.port = next(iter(server.sockets)).getsockname()[1]
         self._closing.clear()
@@ -197,6 +202,10 @@ class StandIn(ABC):
             thread.join(10)
             loop.close()
 
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do this in the loop of `in_thread`, from outside."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
+
     async def _on_request(self, connection: ServerConnection, request: Request) -> Response | None:
         address = urlsplit(request.path)
         params = dict(parse_qsl(address.query, keep_blank_values=True))
@@ -208,7 +217,7 @@ class StandIn(ABC):
         self.asked.append(asked)
         fault = self._next_fault()
         reply = await self._spoiled(connection, fault) if fault else None
-        return _response(reply or await self.respond(asked, fault))
+        return response_of(reply or await self.respond(asked, fault))
 
     async def refuse_socket(self, params: Mapping[str, str], headers: Headers) -> Response | None:
         """An HTTP refusal of the handshake, where the vendor refuses that early."""
@@ -253,7 +262,7 @@ class StandIn(ABC):
             self.open_sockets.discard(socket)
 
 
-def _response(reply: Reply) -> Response:
+def response_of(reply: Reply) -> Response:
     data = reply.data()
     headers = Headers({"Content-Type": "application/json", **reply.headers})
     headers["Content-Length"] = str(len(data))

@@ -1,0 +1,96 @@
+"""The day's figures of streamed symbols: vendors stream trades, a tick shows the day beside the price.
+
+They begin with the last quote fetched over REST by the same process, follow each trade that counts, and end with
+the day. Where no quote was fetched only what was streamed is known: the figures stay empty rather than guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from marketdata import freshness
+from marketdata.instruments import asset_class_of
+from marketdata.providers.base import AssetClass
+from marketdata.providers.paced import from_us
+from marketdata.quotes import Quote, Tick
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@dataclass(slots=True)
+class Day:
+    """What is known of one symbol's day; `volume` counts from 0 where no total was told."""
+
+    date: date
+    volume: int = 0
+    open: Decimal | None = None
+    high: Decimal | None = None
+    low: Decimal | None = None
+    previous_close: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    halted: bool = False
+
+
+class DayFigures:
+    """Of one provider; shared by its REST side, which knows the day, and its stream, which needs it."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, Day] = {}
+
+    def day_of(self, symbol: str, moment: datetime) -> Day:
+        """The running day of the symbol at this moment; a later date begins a new one."""
+        today = trading_date(symbol, moment)
+        known = self._days.get(symbol)
+        if known is None or known.date < today:
+            known = self._days[symbol] = Day(today, halted=known.halted if known else False)
+        return known
+
+    def remember(self, quote: Quote) -> None:
+        """A fetched quote tells the day so far; what was streamed meanwhile is not taken back."""
+        day = self.day_of(quote.symbol, quote.as_of)
+        if day.date != trading_date(quote.symbol, quote.as_of):
+            return
+        day.volume = max(day.volume, quote.volume or 0)
+        day.open = quote.open or day.open
+        day.high = max((price for price in (quote.high, day.high) if price), default=None)
+        day.low = min((price for price in (quote.low, day.low) if price), default=None)
+        day.previous_close = quote.previous_close or day.previous_close
+        day.bid, day.ask = quote.bid or day.bid, quote.ask or day.ask
+
+    def tick(self, symbol: str, price: Decimal, size: int, as_of_us: int, **fields: Any) -> Tick:
+        """The tick of a trade that counts, with the day's figures; `fields` are further ones of Tick."""
+        moment = from_us(as_of_us)
+        day = self.day_of(symbol, moment)
+        if day.date == trading_date(symbol, moment):  # else a straggler of yesterday
+            self._count(day, price, size)
+        figures = {
+            "volume": day.volume,
+            "open": day.open,
+            "high": day.high,
+            "low": day.low,
+            "previous_close": day.previous_close,
+            "bid": day.bid,
+            "ask": day.ask,
+            "halted": day.halted,
+            "session": freshness.session_of(symbol, moment),
+        }
+        return Tick(symbol=symbol, price=price, size=size, as_of_us=as_of_us, **{**figures, **fields})
+
+    def _count(self, day: Day, price: Decimal, size: int) -> None:
+        day.volume += size
+        if day.high is not None:
+            day.high = max(day.high, price)
+        if day.low is not None:
+            day.low = min(day.low, price)
+
+
+def trading_date(symbol: str, moment: datetime) -> date:
+    """The date whose day this is: New York's, for coins that of UTC."""
+    if asset_class_of(symbol) is AssetClass.CRYPTO:
+        return moment.date()
+    return moment.astimezone(NEW_YORK).date()
