@@ -1,4 +1,7 @@
-"""The real daily bars of 2000 to 2013 that the replay walks through; origin: marketdata/data/README.md."""
+"""The real daily bars of 2000 to 2013 that the replay walks through, with the dividends and splits of those years.
+
+Origin: marketdata/data/README.md.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,15 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-FILE = Path(__file__).resolve().parent.parent / "data" / "daily_bars_2000_2013.csv.gz"
+from marketdata.quotes import Action, ActionKind
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+FILE = DATA / "daily_bars_2000_2013.csv.gz"
+ACTIONS_FILE = DATA / "corporate_actions_2000_2013.csv"
 SYMBOLS = frozenset({"AAPL", "FB", "GOOG", "IBM", "MSFT"})
 
 
@@ -90,3 +98,20 @@ def loop_days() -> tuple[date, ...]:
     """The trading days on which all symbols exist: what the replay goes through, round and round."""
     shared = set.intersection(*(set(history.days) for history in histories().values()))
     return tuple(date.fromordinal(day) for day in sorted(shared))
+
+
+@cache
+def actions() -> Mapping[str, tuple[Action, ...]]:
+    """Those of each symbol that had some, oldest first."""
+    found: dict[str, list[Action]] = {}
+    with ACTIONS_FILE.open(newline="") as lines:
+        for row in csv.DictReader(lines):
+            found.setdefault(row["symbol"], []).append(_action(row))
+    return {symbol: tuple(sorted(some, key=lambda one: one.ex_date)) for symbol, some in found.items()}
+
+
+def _action(row: Mapping[str, str]) -> Action:
+    symbol, day, value = row["symbol"], date.fromisoformat(row["ex_date"]), Decimal(row["value"])
+    if row["kind"] == ActionKind.SPLIT:
+        return Action(symbol, ActionKind.SPLIT, day, split_from=Decimal(1), split_to=value)
+    return Action(symbol, ActionKind.DIVIDEND, day, amount=value, special=row["special"] == "1")

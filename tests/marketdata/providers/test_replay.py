@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from marketdata.acceptance import Acceptance
+from marketdata.errors import NotFound
 from marketdata.providers.base import Interval
 from marketdata.providers.replay import SLOT_US, Replay
 from marketdata.providers.replay_bars import SYMBOLS, History, histories, loop_days
@@ -223,3 +224,31 @@ async def test_history_and_the_running_day_take_less_than_six_megabytes():
 
     assert len(paths) == 5
     assert sum(map(sys.getsizeof, [*columns, *parts])) < 6_000_000
+
+
+async def test_the_real_dividends_and_splits_are_told():
+    everything = (date(1990, 1, 1), date(2030, 1, 1))
+    apple = await replay().fetch_actions("AAPL", *everything)
+    microsoft = await replay().fetch_actions("MSFT", *everything)
+    ibm = await replay().fetch_actions("IBM", *everything)
+
+    assert [(one.kind, one.ex_date, one.split_to or one.amount) for one in apple] == [
+        ("split", date(2000, 6, 21), 2),
+        ("split", date(2005, 2, 28), 2),
+        ("dividend", date(2012, 8, 9), Decimal("2.65")),
+        ("dividend", date(2012, 11, 7), Decimal("2.65")),
+        ("dividend", date(2013, 2, 7), Decimal("2.65")),
+    ]
+    assert (len(ibm), len(microsoft)) == (52, 38)
+    assert [(one.ex_date, one.amount) for one in microsoft if one.special] == [
+        (date(2004, 11, 15), Decimal("3.08"))
+    ]
+    assert await replay().fetch_actions("GOOG", *everything) == []
+
+
+async def test_actions_are_those_of_the_days_that_were_asked_for():
+    found = await replay().fetch_actions("AAPL", date(2005, 2, 28), date(2012, 8, 9))
+
+    assert [one.ex_date for one in found] == [date(2005, 2, 28)]
+    with pytest.raises(NotFound):
+        await replay().fetch_actions("TSLA", date(2000, 1, 1), date(2014, 1, 1))
