@@ -59,6 +59,7 @@ class Fault(StrEnum):
     THROTTLED_200 = "throttled with 200"
     SKEWED = "clock an hour ahead"
     NOT_A_NUMBER = "prices NaN"
+    SCRAMBLED = "other order, one never asked for, duplicates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class StandIn(ABC):
         self.open_sockets: set[ServerConnection] = set()
         self.most_open = 0
         self.received: list[Any] = []
+        self.page_size = 10_000
         self.stream_faults: Counter[str] = Counter()
         self._faults: deque[Fault | None] = deque()
         self._always: Fault | None = None
@@ -136,8 +138,12 @@ class StandIn(ABC):
 
     # --- faults
 
-    def fail(self, fault: Fault, times: int | None = None) -> None:
-        """Meet the next `times` requests with this fault; without a number every one until `heal`."""
+    def fail(self, fault: Fault, times: int | None = None, *, after: int = 0) -> None:
+        """Meet the next `times` requests with this fault; without a number every one until `heal`.
+
+        The first `after` requests are still answered well.
+        """
+        self._faults.extend([None] * after)
         if times is None:
             self._always = fault
         else:

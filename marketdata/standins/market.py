@@ -92,15 +92,17 @@ class Market:
         return self.listed[symbol]
 
     def bars(self, symbol: str, start: datetime, end: datetime, step: timedelta) -> Iterator[Bar]:
-        """A bar for each step with start <= its start < end, weekends out; its close is the price plus its number."""
+        """A bar for each step with start <= its start < end, weekends out.
+
+        A bar is the same whatever range it is asked in.
+        """
         moment = EPOCH + -(-(start - EPOCH) // step) * step
-        number = 0
         price = self.listed[symbol].price
         while moment < end:
             if moment.isoweekday() <= 5:
+                number = (moment - EPOCH) // step
                 close = price + Decimal(number % 50) / 100
-                yield Bar(symbol, moment, price, close + 1, price - 1, close, 1_000 + number)
-                number += 1
+                yield Bar(symbol, moment, price, close + 1, price - 1, close, 1_000 + number % 1_000)
             moment += step
 
     def actions_of(self, symbol: str, start: date, end: date) -> list[Action]:
