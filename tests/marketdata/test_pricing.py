@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketdata.pricing import FEMTO, Book, Line, cost_of, fees_of, months_between, priced
+
+JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
+NOON = datetime(2026, 1, 10, 12, tzinfo=UTC)
+
+
+@dataclass
+class Bought:
+    at: datetime = NOON
+    provider: str = "massive"
+    plan: str = "starter"
+    endpoint: str = "quotes"
+    units: Decimal = Decimal(1)
+    unit: str = "request"
+
+
+def line(usd: str, **fields) -> Line:
+    return Line(
+        **{"provider": "massive", "unit": "request", "valid_from": JANUARY, **fields}, usd=Decimal(usd)
+    )
+
+
+def cost(book: list[Line], **call) -> int | None:
+    return next(priced([Bought(**call)], Book(book)))
+
+
+def test_a_call_costs_its_units_times_the_price() -> None:
+    assert cost([line("0.01")], units=Decimal("2.5")) == FEMTO * 25 // 1000
+
+
+def test_the_smallest_unit_at_the_smallest_price_is_still_exact() -> None:
+    assert cost([line("0.000000001")], units=Decimal("0.000001")) == 1
+
+
+def test_what_the_book_does_not_know_is_unpriced_and_not_free() -> None:
+    assert cost([]) is None
+    assert cost([line("0.01", provider="finnhub")]) is None
+    assert cost([line("0.01", unit="symbol")]) is None
+    assert cost([line("0.01", plan="basic")]) is None
+
+
+def test_nothing_is_a_price_where_the_book_says_so() -> None:
+    assert cost([line("0")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("plan", "endpoint", "usd"),
+    [
+        ("starter", "quotes", "4"),
+        ("starter", "bars_1day", "3"),
+        ("basic", "quotes", "2"),
+        ("basic", "bars_1day", "1"),
+    ],
+)
+def test_the_most_special_line_wins(plan, endpoint, usd) -> None:
+    book = [
+        line("1"),
+        line("2", endpoint="quotes"),
+        line("3", plan="starter"),
+        line("4", plan="starter", endpoint="quotes"),
+    ]
+
+    assert cost(book, plan=plan, endpoint=endpoint) == int(usd) * FEMTO
+
+
+def test_the_price_of_the_moment_counts() -> None:
+    book = [line("1", valid_to=NOON), line("2", valid_from=NOON)]
+
+    assert cost(book, at=NOON - timedelta(microseconds=1)) == 1 * FEMTO
+    assert cost(book, at=NOON) == 2 * FEMTO
+    assert cost(book, at=JANUARY - timedelta(seconds=1)) is None
+
+
+def test_a_special_line_that_is_over_leaves_the_call_to_a_general_one() -> None:
+    assert cost([line("1"), line("2", plan="starter", valid_to=NOON)]) == FEMTO
+
+
+def test_a_month_is_as_long_as_the_calendar_says() -> None:
+    day = timedelta(days=1)
+    assert months_between(JANUARY, JANUARY + day) == Fraction(1, 31)
+    assert months_between(datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)) == Fraction(
+        1, 28
+    )
+    assert months_between(JANUARY, datetime(2027, 1, 1, tzinfo=UTC)) == 12
+    assert months_between(datetime(2026, 1, 31, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)) == Fraction(
+        1, 31
+    ) + Fraction(1, 28)
+
+
+def test_no_time_costs_no_fee() -> None:
+    assert months_between(NOON, NOON) == 0
+    assert months_between(NOON, JANUARY) == 0
+
+
+def test_a_fee_runs_while_its_line_is_valid() -> None:
+    book = Book([line("31", unit="month", valid_from=NOON, valid_to=NOON + timedelta(days=2))])
+
+    assert fees_of(book, JANUARY, datetime(2026, 2, 1, tzinfo=UTC)) == {"massive": 2 * FEMTO}
+
+
+def test_a_fee_is_billed_beside_the_calls_and_not_for_each() -> None:
+    book = Book([line("62", unit="month"), line("0")])
+
+    assert fees_of(book, JANUARY, JANUARY + timedelta(days=1)) == {"massive": 2 * FEMTO}
+    assert list(priced([Bought()], book)) == [0]
+
+
+moments = st.datetimes(datetime(2024, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@given(st.lists(moments, min_size=3, max_size=3).map(sorted))
+def test_two_windows_in_a_row_make_as_many_months_as_one(found) -> None:
+    first, middle, last = found
+
+    assert months_between(first, middle) + months_between(middle, last) == months_between(first, last)
+
+
+@given(
+    st.decimals(0, 10**9, places=6),
+    st.decimals(0, 10**6, places=9),
+)
+def test_a_cost_is_the_exact_product(units, usd) -> None:
+    assert Fraction(cost_of(units, usd), FEMTO) == Fraction(units) * Fraction(usd)
