@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 from django.db.models import Q
 from kombu.exceptions import OperationalError as QueueAway
 
-from core import clock, metrics
-from marketdata import lookup, metering, store
-from marketdata.errors import NotFound, PlanLocked, ProviderDown, ProviderError
-from marketdata.models import Ticker
-from marketdata.providers import registry
+from core import clock, http, metrics
+from marketdata import lookup, store
+from marketdata.errors import NotFound, PlanLocked, ProviderError
+from marketdata.models import Cause, Ticker
+from marketdata.providers import chain, registry
 from marketdata.providers.base import Interval, Provider
+from marketdata.providers.chain import Asking
 from marketdata.providers.registry import Purpose
+from marketdata.quota import Priority
 from marketdata.quotes import Bar, Quote
 
 logger = logging.getLogger(__name__)
@@ -31,8 +34,7 @@ MINUTE_SPAN = timedelta(hours=24)
 LOADED_FOR = timedelta(hours=6)
 # A claim runs out by itself, for the case that its process is killed: above the time limit of a task.
 CLAIMED_FOR = timedelta(minutes=2)
-# Of one request for bars; a load makes two, and must be done before its task's time limit.
-REQUEST_BUDGET_S = 15.0
+BACKFILL = Asking(Priority.BACKFILL, Cause.BACKFILL)
 
 
 def ask_for(symbols: Iterable[str]) -> None:
@@ -104,24 +106,23 @@ def _ask(
     symbol: str, purpose: Purpose, interval: Interval, start: datetime, end: datetime
 ) -> list[Bar] | None:
     """None when asking again later may help."""
-    provider = registry.route(symbol, purpose=purpose)
-    if provider is None:
+    candidates = registry.candidates(symbol, purpose=purpose)
+    if not candidates:
         return []
-    metrics.provider_requests.labels(provider=provider.name, endpoint=f"bars_{interval.value}").inc()
+
+    async def ask(provider: Provider) -> list[Bar]:
+        return await provider.fetch_bars(symbol, interval, start, end)
+
     try:
-        return asyncio.run(_within_budget(provider, symbol, interval, start, end))
+        return asyncio.run(_closing(chain.first(purpose, symbol, candidates, ask, BACKFILL)))
     except ProviderError as error:
-        metrics.provider_failures.labels(provider=provider.name, reason=error.reason.value).inc()
-        logger.warning("no %s bars of %s from %s: %s", interval.value, symbol, provider.name, error)
+        logger.warning("no %s bars of %s: %s", interval.value, symbol, error)
         return [] if isinstance(error, (NotFound, PlanLocked)) else None
 
 
-async def _within_budget(
-    provider: Provider, symbol: str, interval: Interval, start: datetime, end: datetime
-) -> list[Bar]:
+async def _closing(answer: Coroutine[Any, Any, list[Bar]]) -> list[Bar]:
+    """A loop of its own ends with its connections closed."""
     try:
-        async with asyncio.timeout(REQUEST_BUDGET_S):
-            with metering.collecting():
-                return await provider.fetch_bars(symbol, interval, start, end)
-    except TimeoutError:
-        raise ProviderDown("no bars in time") from None
+        return await answer
+    finally:
+        await http.close_client()

@@ -66,6 +66,17 @@ def _read(symbol: str, raw: bytes | None) -> Claim | Quote | NoQuote:
         return Claim.MINE
 
 
+def renew(symbols: Sequence[str]) -> None:
+    """Our claims begin anew: another provider is asked now. Redis away: they run out."""
+    try:
+        pipe = client().pipeline(transaction=False)
+        for symbol in symbols:
+            pipe.pexpire(_key(symbol), CLAIM_MS)
+        pipe.execute()
+    except RedisError:
+        metrics.redis_failures.labels(used_by="claims").inc()
+
+
 def settle(outcomes: Sequence[Quote | NoQuote]) -> None:
     """Leave the outcomes for those who wait; the claim ends with them."""
     try:

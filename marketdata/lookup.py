@@ -12,22 +12,36 @@ from core import clock, metrics
 from core.outages import DATABASE_ERRORS
 from marketdata import cache, store
 from marketdata.cache import Found
-from marketdata.fetcher import BatchFetcher, Outcome
+from marketdata.fetcher import ANYBODY, BatchFetcher
 from marketdata.providers import registry
+from marketdata.providers.chain import Asking
 from marketdata.quotes import NoQuote, Quote, Reason
+from marketdata.quoting import Outcome
+
+# Who can be shown an old price, marked stale, waits no longer for a new one.
+PATIENCE_S = 0.35
 
 
-def get_quotes(symbols: Iterable[str], *, max_age: timedelta | None = None) -> dict[str, Outcome]:
+def get_quotes(
+    symbols: Iterable[str],
+    *,
+    max_age: timedelta | None = None,
+    asking: Asking = ANYBODY,
+    patience_s: float | None = PATIENCE_S,
+) -> dict[str, Outcome]:
     """One outcome per canonical symbol; asks a provider only for what no tier knows fresh enough.
 
     `max_age` asks for a quote that was checked at most so long ago; without it a quote is good until it expires.
-    While it streams it is always good.
+    While it streams it is always good. What is known but too old is waited for `patience_s` at most (None: as long
+    as the providers take) and then returned stale; it is fetched nevertheless, for the next reader.
     """
     wanted = list(dict.fromkeys(symbols))
     good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
     missing = [symbol for symbol in wanted if symbol not in good]
-    bought = fetcher.fetch(missing)
     metrics.quote_reads.labels(tier="provider").inc(len(missing))
+    hurried = fetcher.begin([one for one in missing if one in known], asking, patience_s=patience_s)
+    waited_for = fetcher.begin([one for one in missing if one not in known], asking)
+    bought = {**hurried.result(), **waited_for.result()}
     return {symbol: good.get(symbol) or _best(symbol, bought[symbol], known) for symbol in wanted}
 
 
@@ -90,4 +104,4 @@ def keep(quotes: Sequence[Quote]) -> None:
         metrics.database_failures.labels(used_by="quotes").inc()
 
 
-fetcher = BatchFetcher(route=registry.route, store=keep)
+fetcher = BatchFetcher(route=registry.candidates, store=keep)

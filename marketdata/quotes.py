@@ -61,6 +61,8 @@ class Tick:
     delayed_s: int = 0
     trade_id: str = ""
     """The provider's own, by which it corrects or cancels the trade later; empty where it has none."""
+    rebased: bool = False
+    """The price stands on another base than the one before (other provider, split, correction): it did not move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Quote:
     delayed_s: int = 0
     epoch: int = 0
     seq: int = 0
+    rebased: bool = False
+    """As of a tick: what compares prices begins anew here, since the difference to the one before is no move."""
     stale: bool = False
     reason: Reason | None = None
 
@@ -171,10 +175,11 @@ def change_of(price: Decimal, previous_close: Decimal | None) -> tuple[Decimal |
 
 @dataclass(frozen=True, slots=True)
 class NoQuote:
-    """There is no price to show for a symbol, not even an old one, and why."""
+    """There is no price to show for a symbol, not even an old one, and why; `retry_at` where waiting helps."""
 
     symbol: str
     reason: Reason
+    retry_at: datetime | None = None
 
 
 def price_text(price: Decimal) -> str:
@@ -207,6 +212,7 @@ def quote_of(tick: Tick, *, received_at: datetime, ttl: timedelta, epoch: int = 
         replay_date=tick.replay_date,
         halted=tick.halted,
         delayed_s=tick.delayed_s,
+        rebased=tick.rebased,
         epoch=epoch,
         seq=seq,
     )

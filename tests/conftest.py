@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any
 
 import hypothesis
 import pytest
 from django.conf import settings
+from redis.exceptions import RedisError
 
 
 def pytest_configure() -> None:
@@ -26,6 +28,38 @@ def no_network() -> Iterator[None]:
         patch.setattr(socket.socket, name, _guarded(getattr(socket.socket, name)))
     yield
     patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The rows of the ledger, in memory for a test without a database; and no provider is in disgrace afterwards."""
+    from marketdata import ledger  # noqa: PLC0415 -- models need the settings that pytest-django loads first
+
+    rows: list[Any] = []
+    ledger._waiting.clear()
+    ledger._away_until = 0.0
+    request.addfinalizer(_forgive)
+    if request.node.get_closest_marker("django_db") is None and not _DATABASE & set(request.fixturenames):
+        monkeypatch.setattr(ledger, "_write", rows.extend)
+    return rows
+
+
+_DATABASE = {"db", "transactional_db", "django_db_setup", "live_server"}
+
+
+def _forgive() -> None:
+    """Breakers and waiting times outlive a test in Redis, and in this process."""
+    from core.redis import client  # noqa: PLC0415 -- likewise
+    from marketdata import quota  # noqa: PLC0415 -- likewise
+    from marketdata.providers import breakers  # noqa: PLC0415 -- likewise
+
+    keys = [f"breaker:{name}:{what}" for name in breakers._local for what in ("open", "failures", "probe")]
+    keys += [f"quota:{name}:blocked" for name in quota._local._blocked]
+    breakers._local.clear()
+    quota._local = quota.LocalWindows(quota.PROCESSES_ASSUMED)
+    if keys:
+        with suppress(RedisError):
+            client().delete(*keys)
 
 
 def _guarded(connect: Any) -> Any:

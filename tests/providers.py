@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from marketdata.errors import NotFound, ProviderDown, ProviderError
-from marketdata.providers.base import AssetClass, Capabilities, Interval
+from marketdata import metering
+from marketdata.errors import Kind, NotFound, ProviderDown, ProviderError
+from marketdata.metering import Call
+from marketdata.providers.base import AssetClass, Capabilities, Interval, Limited, Window
 from marketdata.quotes import QUOTE_TTL, Bar, Quote, Tick
 
 
@@ -23,11 +25,17 @@ def make_quote(symbol: str = "AAPL", price: str = "100", **fields) -> Quote:
     return Quote(symbol=symbol, price=Decimal(price), **values)
 
 
-class Scripted:
+class Scripted(Limited):
     """Answers 100.00 for every symbol, unless told otherwise through its public attributes."""
 
     def __init__(
-        self, *symbols: str, name: str = "scripted", batch: int = 100, streams: bool = True, bars: bool = True
+        self,
+        *symbols: str,
+        name: str = "scripted",
+        batch: int = 100,
+        streams: bool = True,
+        bars: bool = True,
+        windows: tuple[Window, ...] = (),
     ) -> None:
         self.name = name
         self.symbols = set(symbols)  # empty: all
@@ -37,6 +45,7 @@ class Scripted:
             max_symbols_per_request=batch,
             intervals=frozenset(Interval) if bars else frozenset(),
             streams=streams,
+            windows=windows,
         )
         # What would be billed
         self.requests: list[list[str]] = []
@@ -62,9 +71,14 @@ class Scripted:
         self.requests.append(list(symbols))
         self.asked.set()
         await asyncio.to_thread(self.answering.wait, 20)
+        self._note("quotes", symbols)
         if self.failure is not None:
             raise self.failure
         return {symbol: self._outcome(symbol) for symbol in symbols}
+
+    def _note(self, endpoint: str, symbols: Sequence[str]) -> None:
+        kind = Kind.OK if self.failure is None else getattr(self.failure, "kind", Kind.TRANSIENT)
+        metering.note(Call(self.name, endpoint, datetime.now(UTC), kind, symbols=tuple(symbols)))
 
     def _outcome(self, symbol: str) -> Quote | ProviderError:
         if symbol in self.outcomes:
@@ -73,6 +87,7 @@ class Scripted:
 
     async def fetch_bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]:
         self.bar_requests.append((symbol, interval, start, end))
+        self._note(f"bars_{interval.value}", [symbol])
         if self.failure is not None:
             raise self.failure
         step = interval is Interval.DAY

@@ -71,8 +71,15 @@ def route(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> Provider | None:
 
 
 def candidates(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> tuple[Provider, ...]:
-    """Every provider that covers the canonical symbol and can do this, the preferred one first."""
-    return tuple(one for one in providers() if one.covers(symbol) and can(one.capabilities, purpose))
+    """Every provider that covers the canonical symbol and can do this, the preferred one first.
+
+    Invented prices never stand in for real ones: a simulated provider is a candidate only where no real one covers
+    the symbol, and then the first such alone.
+    """
+    able = [one for one in providers() if one.covers(symbol) and can(one.capabilities, purpose)]
+    real = any(one.covers(symbol) and not one.capabilities.simulated for one in providers())
+    kept = [one for one in able if not one.capabilities.simulated] if real else able[:1]
+    return tuple(kept)
 
 
 def can(capabilities: Capabilities, purpose: Purpose) -> bool:

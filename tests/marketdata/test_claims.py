@@ -50,9 +50,9 @@ def test_claims_and_outcomes_do_not_stay():
 
 
 def test_a_claim_outlives_the_budget_of_a_request():
-    from marketdata.fetcher import REQUEST_BUDGET_S  # noqa: PLC0415 -- the fetcher knows the claims, not they it
+    from marketdata.providers.chain import QUOTE_BUDGET_S  # noqa: PLC0415 -- it knows the claims, not they it
 
-    assert claims.CLAIM_MS > REQUEST_BUDGET_S * 1000
+    assert claims.CLAIM_MS > QUOTE_BUDGET_S * 1000
 
 
 def test_what_another_version_settled_is_asked_again():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
@@ -8,6 +10,7 @@ from marketdata.providers import registry
 from marketdata.providers.registry import Purpose
 from marketdata.providers.replay import Replay
 from marketdata.providers.simulator import Simulator
+from tests.providers import Scripted
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,10 @@ def test_an_unknown_name_raises_a_key_error():
         registry.provider("nobody")
 
 
-@pytest.mark.parametrize("purpose", list(Purpose))
+BOTH = [Purpose.QUOTES, Purpose.STREAM, Purpose.MINUTE_BARS, Purpose.DAY_BARS]
+
+
+@pytest.mark.parametrize("purpose", BOTH)
 @pytest.mark.parametrize(("symbol", "name"), [("AAPL", "replay"), ("FB", "replay"), ("META", "simulator")])
 def test_a_symbol_goes_to_the_first_that_covers_it(symbol, name, purpose):
     assert registry.route(symbol, purpose=purpose).name == name
@@ -61,7 +67,7 @@ class Bare(Simulator):
         self.capabilities = able
 
 
-@pytest.mark.parametrize("purpose", list(Purpose))
+@pytest.mark.parametrize("purpose", BOTH)
 def test_a_provider_without_the_capability_is_passed_over(purpose):
     whole = Simulator()
     nothing = type(whole.capabilities)(
@@ -70,12 +76,41 @@ def test_a_provider_without_the_capability_is_passed_over(purpose):
         max_symbols_per_request=0,
         intervals=frozenset(),
         streams=False,
+        simulated=True,
     )
 
     with registry.override(Bare(nothing), whole):
         assert registry.route("AAPL", purpose=purpose) is whole
     with registry.override(Bare(whole.capabilities), whole):
         assert registry.route("AAPL", purpose=purpose).name == "bare"
+
+
+def named(*symbols, name, simulated=False):
+    provider = Scripted(*symbols, name=name)
+    provider.capabilities = replace(provider.capabilities, simulated=simulated)
+    return provider
+
+
+def test_every_real_provider_that_covers_a_symbol_is_a_candidate_in_order():
+    one, other, coins = named(name="one"), named(name="other"), named("BTC-USD", name="coins")
+
+    with registry.override(coins, one, other):
+        assert registry.candidates("AAPL") == (one, other)
+
+
+def test_invented_prices_never_stand_in_for_real_ones():
+    real, invented = named("AAPL", name="real"), named(name="invented", simulated=True)
+
+    with registry.override(real, invented):
+        assert registry.candidates("AAPL") == (real,)
+        assert registry.candidates("MSFT") == (invented,)
+
+
+def test_of_invented_prices_only_one_kind_is_shown():
+    first, second = named(name="first", simulated=True), named(name="second", simulated=True)
+
+    with registry.override(first, second):
+        assert registry.candidates("AAPL") == (first,)
 
 
 def test_others_can_take_their_place_for_a_while():
@@ -98,11 +133,14 @@ def test_they_come_back_also_after_an_error():
     assert names() == ["replay", "simulator"]
 
 
+KNOWN = "alpaca, alpha_vantage, finnhub, massive, replay, simulator, yahoo"
+
+
 @pytest.mark.parametrize(
     ("configured", "message"),
     [
-        ([], "MARKETDATA_PROVIDERS is empty; known are replay, simulator."),
-        (["reply"], "MARKETDATA_PROVIDERS names 'reply', which does not exist; known are replay, simulator."),
+        ([], f"MARKETDATA_PROVIDERS is empty; known are {KNOWN}."),
+        (["reply"], f"MARKETDATA_PROVIDERS names 'reply', which does not exist; known are {KNOWN}."),
         (["replay", "replay"], "MARKETDATA_PROVIDERS names a provider twice."),
     ],
 )
