@@ -16,9 +16,10 @@ from decimal import Decimal
 from core import clock
 from marketdata import metering
 from marketdata.errors import Kind, NotFound, ProviderDown, ProviderError
+from marketdata.freshness import OPEN_TTL, ttl_of
 from marketdata.metering import Call
 from marketdata.providers.base import Capabilities, Interval, Limited
-from marketdata.quotes import EPOCH, QUOTE_TTL, Bar, Quote, Tick, microseconds, quote_of
+from marketdata.quotes import EPOCH, Bar, Quote, Tick, microseconds, quote_of
 
 Now = Callable[[], datetime]
 Wait = Callable[[float], Awaitable[None]]
@@ -112,7 +113,13 @@ class PacedProvider(Limited, ABC):
     def _outcome(self, symbol: str, now: datetime) -> Quote | ProviderError:
         if not self.covers(symbol):
             return NotFound(f"{self.name} does not know {symbol}")
-        return quote_of(self.last_tick(symbol, microseconds(now)), received_at=now, ttl=QUOTE_TTL)
+        return quote_of(
+            self.last_tick(symbol, microseconds(now)), received_at=now, ttl=self._ttl(symbol, now)
+        )
+
+    def _ttl(self, symbol: str, now: datetime) -> timedelta:
+        """By the provider's own clock, which a test may have set."""
+        return OPEN_TTL if self.capabilities.always_open else ttl_of(symbol, now)
 
 
 class PacedStream:

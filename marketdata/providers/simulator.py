@@ -16,6 +16,7 @@ from functools import lru_cache
 from django.conf import settings
 
 from core import clock
+from marketdata import market_hours
 from marketdata.errors import InvalidSymbol, ProviderDown
 from marketdata.providers.base import AssetClass, Capabilities, Interval
 from marketdata.providers.paced import (
@@ -27,7 +28,6 @@ from marketdata.providers.paced import (
     from_us,
     midnight,
 )
-from marketdata.providers.sessions import last_open_us, session_at
 from marketdata.providers.simulated_market import CELL_US, CELLS_PER_DAY, DAY_US, Market
 from marketdata.providers.walk import volume_at
 from marketdata.quotes import Bar, Session, Tick, microseconds
@@ -80,6 +80,16 @@ class Script:
 
 
 PLAIN = Script()
+
+
+def session_at(us: int) -> Session:
+    return market_hours.calendar().session_at(from_us(us))
+
+
+def last_open_us(us: int) -> int:
+    """`us` itself while a session runs, else the last microsecond of the one before."""
+    span = market_hours.calendar().span_at(from_us(us))
+    return microseconds(span.start) - 1 if span.session is Session.CLOSED else us
 
 
 class Simulator(PacedProvider):
@@ -224,7 +234,7 @@ class Simulator(PacedProvider):
         today = microseconds(self.now()) // DAY_US
         for number in range(-(-microseconds(start) // DAY_US), min(today, -(-microseconds(end) // DAY_US))):
             day = from_us(number * DAY_US).date()
-            if not (self.script.sessions and day.isoweekday() > 5):
+            if not self.script.sessions or market_hours.calendar().is_trading_day(day):
                 yield self._daily_bar(symbol, number, day)
 
     def _daily_bar(self, symbol: str, number: int, day: date) -> Bar:

@@ -332,3 +332,17 @@ async def test_with_sessions_bars_leave_out_closed_minutes_and_weekends():
 
     assert [bar.start.minute for bar in minutes] == [0, 1, 2]
     assert [bar.start.isoweekday() for bar in days] == [2, 3, 4, 5]
+
+
+async def test_with_sessions_a_holiday_has_no_bar_and_a_half_day_ends_early():
+    thanksgiving_friday = datetime(2026, 11, 27, 23, tzinfo=UTC)
+    provider = simulator(thanksgiving_friday, script=Script(sessions=True))
+    week = timedelta(days=7)
+
+    days = await provider.fetch_bars("AAPL", Interval.DAY, thanksgiving_friday - week, thanksgiving_friday)
+    found = (await provider.fetch_quotes(["AAPL"]))["AAPL"]
+
+    # In UTC Friday is not over yet.
+    assert [bar.start.isoweekday() for bar in days] == [1, 2, 3]
+    assert found.as_of < datetime(2026, 11, 27, 22, tzinfo=UTC)
+    assert found.expires_at - found.received_at == timedelta(minutes=5)
