@@ -7,7 +7,7 @@ the day. Where no quote was fetched only what was streamed is known: the figures
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,8 +15,7 @@ from zoneinfo import ZoneInfo
 from marketdata import freshness
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass
-from marketdata.providers.paced import from_us
-from marketdata.quotes import Quote, Tick
+from marketdata.quotes import EPOCH, Quote, Tick
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -64,7 +63,7 @@ class DayFigures:
 
     def tick(self, symbol: str, price: Decimal, size: int, as_of_us: int, **fields: Any) -> Tick:
         """The tick of a trade that counts, with the day's figures; `fields` are further ones of Tick."""
-        moment = from_us(as_of_us)
+        moment = EPOCH + timedelta(microseconds=as_of_us)
         day = self.day_of(symbol, moment)
         if day.date == trading_date(symbol, moment):  # else a straggler of yesterday
             self._count(day, price, size)
