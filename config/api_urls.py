@@ -7,4 +7,5 @@ from django.urls import include, path
 urlpatterns = [
     path("", include("marketdata.api.urls")),
     path("", include("subscriptions.api.urls")),
+    path("", include("dashboard.api.urls")),
 ]

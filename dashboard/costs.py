@@ -66,6 +66,8 @@ class Attribution:
     fees: dict[str, Amount] = field(default_factory=lambda: defaultdict(Amount))
     house: Amount = field(default_factory=Amount)
     nobody: int = 0
+    asked: Amount = field(default_factory=Amount)
+    """Not money: how many symbols were asked for, and how many it would be if each asked for his own."""
 
     @property
     def attributed(self) -> int:
@@ -205,7 +207,9 @@ def _spread(
             )
             timeline.cost[segment] += cost
             timeline.usage[group.provider, segment] += usage
-            amount.add(cost, cost * timeline.payers(segment))
+            payers = timeline.payers(segment)
+            amount.add(cost, cost * payers)
+            found.asked.add(after - first, (after - first) * payers)
 
 
 def _segments(times: Sequence[int], boundaries: Sequence[int]) -> Iterator[tuple[int, int, int]]:

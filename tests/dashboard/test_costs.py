@@ -103,6 +103,14 @@ def test_without_sharing_each_would_pay_the_ticker_alone() -> None:
     assert found.total == Amount(2 * DOLLAR, 4 * DOLLAR)
 
 
+def test_symbols_are_counted_as_each_would_have_asked() -> None:
+    wishes = [Wish("alice", AAPL, 0), Wish("bob", AAPL, 0)]
+
+    found = attribute([bought(AAPL, MSFT, cost=0), bought(AAPL, cost=0), bought(cost=0)], wishes)
+
+    assert found.asked == Amount(3, 5)
+
+
 def test_what_nobody_wanted_is_no_saving() -> None:
     assert attribute([bought(AAPL)], []).total == Amount(DOLLAR, DOLLAR)
 

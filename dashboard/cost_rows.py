@@ -1,0 +1,114 @@
+"""One report, told by ticker, provider, user, day or cause: rows in nano-dollars that add up to the total."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from accounts.models import User
+from dashboard.costs import NO_TICKER, PARTS, Amount, round_half_up, rounded
+from dashboard.ledger import FEE, Part, Report
+from marketdata.models import Cause
+
+NANO = PARTS // 10**9
+HOUSE, NOBODY = "house", "nobody"
+CAUSES = {**dict(Cause.choices), FEE: "Monthly fees"}
+
+
+class GroupBy(StrEnum):
+    TICKER = "ticker"
+    PROVIDER = "provider"
+    USER = "user"
+    DAY = "day"
+    CAUSE = "cause"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: amounts in nano-dollars. What a grouping does not know is None."""
+
+    key: str
+    name: str
+    cost: int
+    unshared: int
+    watchers: int | None = None
+    calls: int | None = None
+    unpriced: int | None = None
+
+    @property
+    def saved(self) -> int:
+        return self.unshared - self.cost
+
+
+def usd(nano: int) -> Decimal:
+    return Decimal(nano).scaleb(-9)
+
+
+def total_of(report: Report) -> Row:
+    total = report.total
+    return Row(
+        "",
+        "",
+        round_half_up(total.cost, NANO),
+        round_half_up(total.unshared, NANO),
+        calls=total.calls,
+        unpriced=total.unpriced,
+    )
+
+
+def saving_percent(row: Row) -> Decimal | None:
+    return Decimal(100 * row.saved) / row.unshared if row.unshared else None
+
+
+def rows_of(report: Report, group_by: GroupBy) -> list[Row]:
+    """The dearest first, days in their order; their sums are exactly those of `total_of`."""
+    if group_by is GroupBy.TICKER:
+        rows = _by_ticker(report)
+    elif group_by is GroupBy.USER:
+        rows = _by_user(report)
+    elif group_by is GroupBy.PROVIDER:
+        rows = _by_part(report, report.by_provider, {})
+    elif group_by is GroupBy.CAUSE:
+        rows = _by_part(report, report.by_cause, CAUSES)
+    else:
+        return _by_part(report, {day.isoformat(): part for day, part in report.by_day.items()}, {})
+    return sorted(rows, key=lambda row: (-row.cost, -row.unshared, row.key))
+
+
+def _by_ticker(report: Report) -> list[Row]:
+    found = report.attribution
+    amounts = _nano(report, found.tickers)
+    return [
+        Row(symbol, symbol or "Without a ticker", *amount, watchers=found.watchers.get(symbol, 0))
+        for symbol, amount in amounts.items()
+        if symbol != NO_TICKER or any(amount)
+    ]
+
+
+def _by_user(report: Report) -> list[Row]:
+    found = report.attribution
+    amounts = _nano(report, {**found.users, HOUSE: found.house, NOBODY: Amount(found.nobody, found.nobody)})
+    names = _names(key for key in amounts if key not in {HOUSE, NOBODY})
+    return [Row(key, names.get(key, key.capitalize()), *amount) for key, amount in amounts.items()]
+
+
+def _by_part(report: Report, parts: Mapping[str, Part], names: Mapping[str, str]) -> list[Row]:
+    amounts = _nano(report, {key: Amount(part.cost, part.unshared) for key, part in parts.items()})
+    return [
+        Row(key, names.get(key, key), *amounts[key], calls=part.calls, unpriced=part.unpriced)
+        for key, part in parts.items()
+    ]
+
+
+def _nano(report: Report, amounts: Mapping[str, Amount]) -> dict[str, tuple[int, int]]:
+    costs = rounded({key: one.cost for key, one in amounts.items()}, NANO, report.total.cost)
+    unshared = rounded({key: one.unshared for key, one in amounts.items()}, NANO, report.total.unshared)
+    return {key: (costs[key], unshared[key]) for key in amounts}
+
+
+def _names(ids: Iterable[str]) -> dict[str, str]:
+    people = User.objects.filter(pk__in=[UUID(one) for one in ids]).values_list("pk", "username")
+    return {str(pk): username for pk, username in people}
