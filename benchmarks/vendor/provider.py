@@ -12,14 +12,16 @@ import orjson
 
 from benchmarks.vendor.server import LONGEST_LINE
 from core import clock
-from marketdata.errors import ProviderDown, ProviderError
-from marketdata.providers.base import AssetClass, Capabilities, Interval
+from marketdata import metering
+from marketdata.errors import Kind, ProviderDown, ProviderError
+from marketdata.metering import Call
+from marketdata.providers.base import AssetClass, Capabilities, Interval, Limited
 from marketdata.quotes import QUOTE_TTL, Bar, Quote, Tick
 
 BATCH_SIZE = 50
 
 
-class CountedProvider:
+class CountedProvider(Limited):
     """Covers every symbol; streams or not, as asked."""
 
     name = "counted"
@@ -38,6 +40,7 @@ class CountedProvider:
         return True
 
     async def fetch_quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote | ProviderError]:
+        metering.note(Call(self.name, "quotes", clock.now(), Kind.OK, symbols=tuple(symbols)))
         reader, writer = await self._connect()
         try:
             await _send(writer, {"ask": list(symbols)})
