@@ -151,6 +151,8 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "marketdata.fetch_wanted": {"queue": "realtime"},
     "marketdata.load_*": {"queue": "slow"},
+    "marketdata.delete_old": {"queue": "slow"},
+    "core.clear_sessions": {"queue": "slow"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker killed outright gives its task back only when these sweep, by default every 100 s;
@@ -217,6 +219,8 @@ YAHOO_ENABLED = env.bool("YAHOO_ENABLED", False)
 YAHOO_URL = env.address("YAHOO_URL", "https://query1.finance.yahoo.com", schemes=WEB)
 YAHOO_COOKIE_URL = env.address("YAHOO_COOKIE_URL", "https://fc.yahoo.com", schemes=WEB)
 YAHOO_STREAM_URL = env.address("YAHOO_STREAM_URL", "wss://streamer.finance.yahoo.com", schemes=WEBSOCKET)
+MINUTE_BARS_DAYS = env.above_zero("MINUTE_BARS_DAYS", 30)
+LEDGER_DAYS = env.above_zero("LEDGER_DAYS", 400)
 
 # --- API
 REST_FRAMEWORK = {

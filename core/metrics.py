@@ -33,11 +33,17 @@ database_failures = _counter("database_failures", "Times the database failed and
 
 # --- Quotes: which tier answered, and what was bought
 quote_reads = _counter("quote_reads", "Quotes read, by the tier that answered.", "tier")
+quotes_asked = _counter("quotes_asked", "Quotes asked for by readers that may buy.")
 provider_requests = _counter("provider_requests", "Requests sent to a provider.", "provider", "endpoint")
 provider_symbols = _counter("provider_symbols", "Symbols asked of a provider.", "provider")
 provider_failures = _counter("provider_failures", "Outcomes that were no quote.", "provider", "reason")
 provider_skips = _counter("provider_skips", "Providers passed over by the chain.", "provider", "reason")
 ledger_rows_lost = _counter("ledger_rows_lost", "Calls that the ledger had to leave out.")
+unit_flips = _counter("unit_flips", "Daily bars that came 100 times too high or too low and were put right.")
+poll_symbols = _counter("poll_symbols", "Symbols that the timer asked of providers.", "priority")
+poll_symbols_plain = _counter(
+    "poll_symbols_plain", "Symbols that a timer would have asked that knows nothing but the shortest time to live."
+)
 
 # --- The tape
 upstream_connects = _counter("upstream_connects", "Upstream connections opened.", "provider")

@@ -17,7 +17,7 @@ from django.db.models import Q
 from kombu.exceptions import OperationalError as QueueAway
 
 from core import clock, http, metrics
-from marketdata import lookup, store
+from marketdata import day_bars, lookup, store
 from marketdata.errors import NotFound, PlanLocked, ProviderError
 from marketdata.models import Cause, Ticker
 from marketdata.providers import chain, registry
@@ -72,7 +72,7 @@ def load(symbol: str) -> int:
         return 0
     ids = store.ticker_ids([symbol])
     days, minutes = _daily(symbol), _minutes(symbol)
-    changed = store.store_daily_bars(days or [], ids) + store.store_minute_bars(minutes or [], ids)
+    changed = day_bars.keep(symbol, days or []) + store.store_minute_bars(minutes or [], ids)
     is_done = days is not None and minutes is not None
     Ticker.objects.filter(symbol=symbol, bars_loaded_at=claimed).update(
         bars_loaded_at=clock.now() if is_done else None
