@@ -8,6 +8,7 @@ class CoreConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from core import readiness  # noqa: PLC0415 -- app ready
+        from core import doctor, readiness  # noqa: PLC0415 -- app ready
 
         readiness.register()
+        doctor.register_own()

@@ -36,6 +36,7 @@ def get_quotes(
     as the providers take) and then returned stale; it is fetched nevertheless, for the next reader.
     """
     wanted = list(dict.fromkeys(symbols))
+    metrics.quotes_asked.inc(len(wanted))
     good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
     if len(good) == len(wanted):
         return {symbol: good[symbol] for symbol in wanted}

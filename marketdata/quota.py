@@ -124,7 +124,6 @@ class Budget:
     provider: str
     window: Window
     used: int
-    blocked_until: datetime | None = None
     exhausted_at: datetime | None = None
 
     @property
@@ -244,11 +243,15 @@ def block(name: str, until: datetime) -> None:
         metrics.redis_failures.labels(used_by="quota").inc()
 
 
+def blocked_until(provider: Provider) -> datetime | None:
+    """Until when the provider asked us to wait; None when it may be asked. Raises RedisError."""
+    blocked = client().get(_key(provider.name, BLOCKED_KEY))
+    return _moment(int(blocked)) if blocked and int(blocked) > clock.now_us() // 1000 else None
+
+
 def budgets(provider: Provider) -> list[Budget]:
     """How each window of the provider stands; raises RedisError."""
     now_ms = clock.now_us() // 1000
-    blocked = client().get(_key(provider.name, BLOCKED_KEY))
-    blocked_until = _moment(int(blocked)) if blocked and int(blocked) > now_ms else None
     found = []
     for window in provider.capabilities.windows:
         counts: dict[Any, Any] = client().hgetall(_window_key(provider.name, window))
@@ -256,7 +259,7 @@ def budgets(provider: Provider) -> list[Budget]:
         recent = {int(index): int(count) for index, count in counts.items() if int(index) >= current - SLOTS}
         used = sum(recent.values())
         forecast = _exhausted_at(window, recent, used, now_ms)
-        found.append(Budget(provider.name, window, used, blocked_until, forecast))
+        found.append(Budget(provider.name, window, used, forecast))
     return found
 
 
