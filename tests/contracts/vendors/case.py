@@ -17,9 +17,10 @@ from marketdata.standins.stream import StreamFault
 # Canaries: neither may be found in any text.
 KEY = "CANARY-key-4f1d9c"
 SECRET = "CANARY-secret-77ab03"
-# Generous, for machines that are busy; only the tests of silence use HASTY.
+# Generous, for machines that are busy; the others are for what nobody will answer.
 PATIENT = Patience(open_s=20, step_s=20, life_s=20)
 HASTY = Patience(open_s=20, step_s=0.3, life_s=0.1)
+WATCHFUL = Patience(open_s=20, step_s=2, life_s=0.1)
 
 TOLD_IN_QUOTES = frozenset({"previous_close", "open", "high", "low", "volume", "bid", "ask"})
 TOLD_OF_ACTIONS = frozenset({"declared_date", "record_date", "pay_date"})
@@ -92,6 +93,8 @@ class Case:
     """Where an operation's outcome differs from EXPECTED."""
     requests: Mapping[str, int] = field(default_factory=dict)
     """Requests of a good answer, by operation, where it takes more than one."""
+    statuses: frozenset[int] = frozenset()
+    """Further statuses with which this vendor refuses."""
     told: frozenset[str] = TOLD_IN_QUOTES
     told_of_actions: frozenset[str] = TOLD_OF_ACTIONS
     precision: timedelta = timedelta(microseconds=1)
@@ -107,7 +110,6 @@ class Case:
     harmless_frames: frozenset[str] = frozenset()
     """Names of BAD_FRAMES that this vendor's protocol lets pass as no news."""
     trade_ids: bool = True
-    acknowledges: bool = True
     life_message: bool = True
     """Whether the vendor sends a sign of life of its own."""
 

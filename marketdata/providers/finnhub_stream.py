@@ -1,0 +1,118 @@
+"""Finnhub's stream: bare trades, asked for one symbol per message, without any acknowledgement.
+
+- The key can only stand in the address, so the address appears in no error and no log.
+- "Subscribing to too many symbols" does not say which: so no more than the plan's number is ever asked for, and the
+  message, should it come all the same, is counted and costs nothing but the symbols above the limit.
+- A trade has no day around it: open, high, low and previous close come from the last fetched quote of that day.
+- Trades before and after regular hours come, too; their session is told by the clock. The meaning of the numbers
+  under `c` is not published where we could read it, so average-price prints are left to the acceptance of ticks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from marketdata.errors import Unauthorized
+from marketdata.providers.day_figures import DayFigures
+from marketdata.providers.finnhub_symbols import spelled
+from marketdata.providers.reading import moment_of
+from marketdata.providers.vendor import SHAPE_ERRORS, positive, whole
+from marketdata.providers.vendor_stream import Patience, VendorStream
+from marketdata.quotes import StreamEvent, Tick, microseconds
+
+logger = logging.getLogger(__name__)
+MILLISECONDS = 1_000
+
+
+class FinnhubStream(VendorStream):
+    """`limit` is how many symbols the plan streams; None any number. `left_out` are those beyond it."""
+
+    def __init__(
+        self, url: str, key: str, figures: DayFigures, *, limit: int | None, patience: Patience | None = None
+    ) -> None:
+        super().__init__("finnhub", f"{url.rstrip('/')}?{urlencode({'token': key})}", patience=patience)
+        self._figures = figures
+        self._limit = limit
+        self._symbols: dict[str, str] = {}
+        self.left_out: set[str] = set()
+        self.refusals = 0
+
+    @property
+    def subscribed(self) -> set[str]:
+        return set(self._symbols.values())
+
+    async def greet(self) -> None:
+        """It says nothing; a refused key ends the handshake."""
+
+    async def subscribe(self, symbols: Collection[str]) -> None:
+        self.must_be_open()
+        for symbol in symbols:
+            asked = spelled(symbol)
+            if asked is None or asked in self._symbols:
+                continue
+            if self._limit is not None and len(self._symbols) >= self._limit:
+                self._leave_out(symbol)
+                continue
+            self._symbols[asked] = symbol
+            self.left_out.discard(symbol)
+            await self.send({"type": "subscribe", "symbol": asked})
+
+    async def unsubscribe(self, symbols: Collection[str]) -> None:
+        """Frees places for those that were left out."""
+        for symbol in symbols:
+            self.left_out.discard(symbol)
+            asked = spelled(symbol)
+            if asked is not None and asked in self._symbols:
+                del self._symbols[asked]
+                await self.send({"type": "unsubscribe", "symbol": asked})
+        await self.subscribe(sorted(self.left_out))
+
+    def _leave_out(self, symbol: str) -> None:
+        if not self.left_out:
+            logger.warning("finnhub streams %s symbols in this plan; more are not streamed", self._limit)
+        self.left_out.add(symbol)
+
+    def messages_of(self, body: Any) -> Sequence[Any]:
+        return [body]
+
+    def events_of(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        kind = message["type"]
+        if kind == "trade":
+            return self._ticks(message["data"])
+        if kind == "error":
+            self._told(str(message.get("msg", "")).lower())
+        return ()
+
+    def _ticks(self, trades: Iterable[dict[str, Any]]) -> list[Tick]:
+        """One trade that cannot be read does not spoil those beside it."""
+        found = []
+        for trade in trades:
+            try:
+                tick = self._tick(trade)
+            except SHAPE_ERRORS:
+                self._count_bad()
+                continue
+            if tick:
+                found.append(tick)
+        return found
+
+    def _tick(self, trade: dict[str, Any]) -> Tick | None:
+        """None for a symbol that is not wanted any more."""
+        symbol = self._symbols.get(trade["s"])
+        if symbol is None:
+            return None
+        price, moment = positive(trade["p"]), moment_of(trade["t"], MILLISECONDS)
+        if price is None or moment is None:
+            raise ValueError("no price or no time")
+        size = whole(trade.get("v")) or 0
+        return self._figures.tick(symbol, price, size, microseconds(moment), provider=self.name)
+
+    def _told(self, words: str) -> None:
+        """What an error in the stream means; its words are not repeated."""
+        if "api key" in words or "token" in words:
+            raise Unauthorized("finnhub refuses our key")
+        self.refusals += 1
+        logger.warning("finnhub refused a subscription, the connection's number %s", self.refusals)
