@@ -88,7 +88,7 @@ class Report:
 
 def cached_report(window: Window) -> Report:
     """For pages: at most so old as CACHE_S, the same for everybody who may see it."""
-    key = f"costs:{window.start.isoformat()}:{window.end.isoformat()}"
+    key = f"costs:1:{window.start.isoformat()}:{window.end.isoformat()}"
     found = cache.get(key)
     if not isinstance(found, Report):
         found = report(window)

@@ -55,8 +55,14 @@ def shell_of(request: HttpRequest) -> Shell | None:
     # What an open page streams beside the watchlist also counts, but only while it is open.
     watching = Subscription.objects.active().lasting().filter(user=user).count()
     here = request.path
+    costs_url, my_costs_url = reverse("costs"), reverse("my_costs")
     system = (
-        [NavItem("Admin", reverse("admin:index"), "shield", current=here.startswith("/admin/"))]
+        [
+            NavItem(
+                "Costs", costs_url, "receipt", current=here.startswith(costs_url) and here != my_costs_url
+            ),
+            NavItem("Admin", reverse("admin:index"), "shield", current=here.startswith("/admin/")),
+        ]
         if user.is_staff
         else []
     )

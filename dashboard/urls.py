@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import views
+from dashboard import cost_views, views
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -15,5 +15,8 @@ urlpatterns = [
     path("tickers/", views.tickers, name="tickers"),
     path("tickers/<path:symbol>/", views.ticker_page, name="ticker"),
     path("charts/<path:symbol>.svg", views.chart, name="chart"),
+    path("costs/", cost_views.costs_page, name="costs"),
+    path("costs/me/", cost_views.my_costs_page, name="my_costs"),
+    path("costs/what-if/", cost_views.whatif_page, name="whatif"),
     path("credits/", views.credits_page, name="credits"),
 ]
