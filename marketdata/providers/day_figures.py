@@ -6,6 +6,7 @@ the day. Where no quote was fetched only what was streamed is known: the figures
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -18,6 +19,8 @@ from marketdata.providers.base import AssetClass
 from marketdata.quotes import EPOCH, Quote, Tick
 
 NEW_YORK = ZoneInfo("America/New_York")
+# Trades made just before a halt are told after it; one made later than this means that trading goes on.
+LATE_US = 2_000_000
 
 
 @dataclass(slots=True)
@@ -32,7 +35,9 @@ class Day:
     previous_close: Decimal | None = None
     bid: Decimal | None = None
     ask: Decimal | None = None
-    halted: bool = False
+    price: Decimal | None = None
+    halted_us: int | None = None
+    """Since when trading is halted."""
 
 
 class DayFigures:
@@ -46,7 +51,7 @@ class DayFigures:
         today = trading_date(symbol, moment)
         known = self._days.get(symbol)
         if known is None or known.date < today:
-            known = self._days[symbol] = Day(today, halted=known.halted if known else False)
+            known = self._days[symbol] = Day(today, halted_us=known.halted_us if known else None)
         return known
 
     def remember(self, quote: Quote) -> None:
@@ -59,6 +64,7 @@ class DayFigures:
         day.high = max((price for price in (quote.high, day.high) if price), default=None)
         day.low = min((price for price in (quote.low, day.low) if price), default=None)
         day.previous_close = quote.previous_close or day.previous_close
+        day.price = day.price or quote.price
         day.bid, day.ask = quote.bid or day.bid, quote.ask or day.ask
 
     def tick(self, symbol: str, price: Decimal, size: int, as_of_us: int, **fields: Any) -> Tick:
@@ -67,6 +73,21 @@ class DayFigures:
         day = self.day_of(symbol, moment)
         if day.date == trading_date(symbol, moment):  # else a straggler of yesterday
             self._count(day, price, size)
+        if day.halted_us is not None and as_of_us > day.halted_us + LATE_US:
+            day.halted_us = None
+        return self._tick_of(symbol, price, size, as_of_us, day, fields)
+
+    def halt(self, symbol: str, as_of_us: int, *, halted: bool, **fields: Any) -> Tick | None:
+        """Trading is halted or goes on: the last price with that mark, None where no price is known."""
+        day = self.day_of(symbol, EPOCH + timedelta(microseconds=as_of_us))
+        day.halted_us = as_of_us if halted else None
+        if day.price is None:
+            return None
+        return self._tick_of(symbol, day.price, 0, as_of_us, day, fields)
+
+    def _tick_of(
+        self, symbol: str, price: Decimal, size: int, as_of_us: int, day: Day, fields: Mapping[str, Any]
+    ) -> Tick:
         figures = {
             "volume": day.volume,
             "open": day.open,
@@ -75,12 +96,13 @@ class DayFigures:
             "previous_close": day.previous_close,
             "bid": day.bid,
             "ask": day.ask,
-            "halted": day.halted,
-            "session": freshness.session_of(symbol, moment),
+            "halted": day.halted_us is not None,
+            "session": freshness.session_of(symbol, EPOCH + timedelta(microseconds=as_of_us)),
         }
         return Tick(symbol=symbol, price=price, size=size, as_of_us=as_of_us, **{**figures, **fields})
 
     def _count(self, day: Day, price: Decimal, size: int) -> None:
+        day.price = price
         day.volume += size
         if day.high is not None:
             day.high = max(day.high, price)

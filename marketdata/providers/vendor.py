@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -67,6 +68,14 @@ class Vendor(Limited):
         """Query parameters that authenticate, where the vendor knows no header."""
         return {}
 
+    def once(self, symbols: Sequence[str]) -> list[str]:
+        """Each symbol once, in order; raises ValueError for more than one request may ask."""
+        asked = list(dict.fromkeys(symbols))
+        most = self.capabilities.max_symbols_per_request
+        if len(asked) > most:
+            raise ValueError(f"{self.name} takes at most {most} symbols at once, not {len(asked)}")
+        return asked
+
     async def get_json(
         self,
         endpoint: str,
@@ -117,8 +126,8 @@ class Vendor(Limited):
             raise
         except http.HttpError as error:
             refusal = self._refusal(error)
-            metering.note(replace(call, kind=refusal.kind, took_s=clock.monotonic() - began))
-            raise refusal from None
+        metering.note(replace(call, kind=refusal.kind, took_s=clock.monotonic() - began))
+        raise refusal
 
     async def _ask(self, path: str, params: Mapping[str, str] | None, budget_s: float) -> Answer:
         sent = {**(params or {}), **self.secret_params()}
@@ -135,11 +144,10 @@ class Vendor(Limited):
             body = parsed(answer.body, self.name)
         if error := self.error_of(answer, body):
             raise error
-        try:
+        with suppress(*SHAPE_ERRORS):
             return read(body)
-        except SHAPE_ERRORS:
-            # The text of the error may repeat the vendor's.
-            raise Malformed(f"{self.name}: the answer has another shape") from None
+        # Outside the handling, so that not even the context has the error, which may repeat the vendor's text.
+        raise Malformed(f"{self.name}: the answer has another shape")
 
     def quote(
         self,
@@ -209,10 +217,10 @@ class Vendor(Limited):
 
 def parsed(body: bytes, name: str) -> Any:
     """JSON with exact numbers; raises Malformed for anything else, NaN and infinities included."""
-    try:
+    with suppress(ValueError, RecursionError, InvalidOperation):
         return json.loads(body, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError, InvalidOperation):
-        raise Malformed(f"{name}: the answer is not JSON") from None
+    # Outside the handling: the error has the whole text.
+    raise Malformed(f"{name}: the answer is not JSON")
 
 
 def _no_constant(text: str) -> NoReturn:

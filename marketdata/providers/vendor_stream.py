@@ -146,17 +146,24 @@ class VendorStream(ABC):
         if self._socket is not None:
             await self._socket.close()
 
-    async def send(self, message: Mapping[str, Any]) -> None:
-        """Send one message as JSON; raises ProviderDown."""
+    def must_be_open(self) -> ClientConnection:
+        """The connection; raises ProviderDown after `close` and before `open`."""
         if self._is_closed or self._socket is None:
             raise ProviderDown(f"{self.name}: the stream is closed")
+        return self._socket
+
+    async def send(self, message: Mapping[str, Any]) -> None:
+        """Send one message as JSON; raises ProviderDown."""
+        socket = self.must_be_open()
         try:
             async with asyncio.timeout(self.patience.step_s):
-                await self._socket.send(json.dumps(message))
+                await socket.send(json.dumps(message))
+                return
         except TimeoutError:
-            raise ProviderDown(f"{self.name}: nothing can be sent") from None
+            failure: ProviderError = ProviderDown(f"{self.name}: nothing can be sent")
         except ConnectionClosed as error:
-            raise self._lost(error) from None
+            failure = self._lost(error)
+        raise failure
 
     async def expect(self, step: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The first message that is `wanted`, while greeting; raises ProviderDown when the time of the step is over.
@@ -179,7 +186,8 @@ class VendorStream(ABC):
         try:
             return await self._socket.recv(decode=False)
         except ConnectionClosed as error:
-            raise self._lost(error) from None
+            failure = self._lost(error)
+        raise failure  # outside the handling: the library's error has the vendor's words
 
     def _lost(self, error: ConnectionClosed) -> ProviderError:
         code = error.rcvd.code if error.rcvd else 1006
@@ -246,12 +254,13 @@ class VendorStream(ABC):
                 pong.result()
                 return None
         except TimeoutError:
-            raise ProviderDown(f"{self.name}: the stream is dead") from None
+            failure: ProviderError = ProviderDown(f"{self.name}: the stream is dead")
         except ConnectionClosed as error:
-            raise self._lost(error) from None
+            failure = self._lost(error)
         finally:
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
+        raise failure
 
     def _messages(self, data: bytes) -> Sequence[Any]:
         try:

@@ -18,7 +18,7 @@ from core.metrics import registry
 from marketdata.errors import Kind, ProviderDown, ProviderError
 from marketdata.quotes import Tick, microseconds
 from marketdata.standins.stream import StreamFault, Trade
-from tests.contracts.vendors.case import BAD_FRAMES, HASTY
+from tests.contracts.vendors.case import BAD_FRAMES, HASTY, WATCHFUL
 from tests.contracts.vendors.secrets import assert_untold
 
 __all__ = [
@@ -73,6 +73,10 @@ async def ticks_of(stream, count):
             if len(ticks) >= count:
                 return ticks
     raise AssertionError("the stream ended without a word")
+
+
+async def ticks_until_the_end(stream):
+    return [event async for batch in stream.batches() for event in batch]
 
 
 @asynccontextmanager
@@ -286,7 +290,7 @@ async def test_a_frame_torn_by_the_end_of_the_connection_is_the_end_of_the_strea
 
 
 async def test_a_dead_connection_is_noticed_by_its_silence(case, standin):
-    async with streaming(case.provider(standin, HASTY), standin, case.stream_symbols[0]) as stream:
+    async with streaming(case.provider(standin, WATCHFUL), standin, case.stream_symbols[0]) as stream:
         standin.silence()
         with pytest.raises(ProviderDown):
             await ticks_of(stream, 1)
@@ -294,7 +298,7 @@ async def test_a_dead_connection_is_noticed_by_its_silence(case, standin):
 
 
 async def test_a_living_but_quiet_stream_gives_signs_of_life(case, standin):
-    stream = await case.provider(standin, HASTY).open_stream()
+    stream = await case.provider(standin, WATCHFUL).open_stream()
     async with asyncio.timeout(30), aclosing(stream.batches()) as batches:
         signs = [list(await anext(batches)), list(await anext(batches))]
     await stream.close()
@@ -330,13 +334,13 @@ async def test_a_new_connection_delivers_again(case, standin, provider):
 
 async def test_closing_ends_the_batches_and_may_be_done_twice(case, standin, provider):
     async with streaming(provider, standin, case.stream_symbols[0]) as stream:
-        waiting = asyncio.ensure_future(anext(stream.batches(), "ended"))
+        reading = asyncio.ensure_future(ticks_until_the_end(stream))
         await asyncio.sleep(0)
 
         await stream.close()
         await stream.close()
 
-        assert await waiting == "ended"
+        assert await reading == []
         assert [batch async for batch in stream.batches()] == []
         with pytest.raises(ProviderDown):
             await stream.subscribe(["AAPL"])

@@ -1,0 +1,196 @@
+"""Alpaca's stream: trades as ticks, halts, corrections and cancels; shares and coins at two addresses.
+
+It speaks JSON, not the MessagePack it could: that would carry prices as binary fractions, and ours are exact.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from core import clock
+from marketdata.errors import PlanLocked, ProviderDown, ProviderError, RateLimited, Unauthorized
+from marketdata.instruments import asset_class_of
+from marketdata.providers.alpaca_answers import moment_of, ours, spelled
+from marketdata.providers.base import AssetClass
+from marketdata.providers.day_figures import DayFigures, trading_date
+from marketdata.providers.forked_stream import ForkedStream
+from marketdata.providers.plans import Plan
+from marketdata.providers.trade_conditions import moves_price, sip_letters
+from marketdata.providers.vendor import positive, whole
+from marketdata.providers.vendor_stream import Patience, VendorStream
+from marketdata.quotes import Correction, StreamEvent, Tick, microseconds
+
+logger = logging.getLogger(__name__)
+
+# A predecessor that died is counted as connected for a while.
+CONNECTION_WAIT = timedelta(seconds=30)
+SYMBOL_LIMIT = 405
+# Trading status: CTA numbers its codes, UTP has letters. Volatility pauses are halts, a resumed quotation is none.
+HALTS = frozenset({"2", "H", "P"})
+RESUMES = frozenset({"3", "T"})
+
+
+def alpaca_stream(
+    url: str, *, key: str, secret: str, plan: Plan, days: DayFigures, patience: Patience | None = None
+) -> ForkedStream:
+    """The stream of the plan's feed, not yet open."""
+
+    def branch(path: str) -> Callable[[], VendorStream]:
+        return lambda: AlpacaBranch(
+            url + path, key=key, secret=secret, plan=plan, days=days, patience=patience
+        )
+
+    return ForkedStream(
+        "alpaca",
+        {"shares": branch(f"/v2/{plan.feed}"), "coins": branch("/v1beta3/crypto/us")},
+        lambda symbol: "coins" if asset_class_of(symbol) is AssetClass.CRYPTO else "shares",
+    )
+
+
+class AlpacaBranch(VendorStream):
+    """One connection. It subscribes trades, which the plan counts, and the day's bars and halts, which it does not."""
+
+    def __init__(
+        self, url: str, *, key: str, secret: str, plan: Plan, days: DayFigures, patience: Patience | None
+    ) -> None:
+        super().__init__("alpaca", url, patience=patience)
+        self._key, self._secret, self._plan, self._days = key, secret, plan, days
+        self.subscribed: set[str] = set()
+        self._asked: set[str] = set()
+        self._readers: Mapping[str, Callable[[dict[str, Any]], Iterable[StreamEvent]]] = {
+            "t": self._trade,
+            "c": self._correction,
+            "x": self._cancel,
+            "s": self._status,
+            "d": self._day,
+            "subscription": self._subscription,
+            "error": self._error,
+        }
+
+    # --- what we say
+
+    async def greet(self) -> None:
+        await self.expect("the connection", lambda message: _is_success(message, "connected"))
+        await self.send({"action": "auth", "key": self._key, "secret": self._secret})
+        await self.expect("the key", lambda message: _is_success(message, "authenticated"))
+
+    async def subscribe(self, symbols: Collection[str]) -> None:
+        """As many as the plan allows, the first ones; the others stay with polling."""
+        new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.subscribed]
+        if self._plan.stream is not None:
+            new = new[: max(0, self._plan.stream - len(self.subscribed))]
+        await self._ask("subscribe", new)
+        self.subscribed |= set(new)
+        self._asked = set(new)
+
+    async def unsubscribe(self, symbols: Collection[str]) -> None:
+        gone = [symbol for symbol in dict.fromkeys(symbols) if symbol in self.subscribed]
+        await self._ask("unsubscribe", gone)
+        self.subscribed -= set(gone)
+
+    async def _ask(self, action: str, symbols: Collection[str]) -> None:
+        if not symbols:
+            self.must_be_open()
+            return
+        names = [spelled(symbol) for symbol in symbols]
+        await self.send({"action": action, "trades": names, "dailyBars": names, "statuses": names})
+        self.await_acknowledgement()
+
+    # --- what we hear
+
+    def events_of(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        # Other types, such as quotes, minute bars and their restatements, change nothing that a tick shows.
+        read = self._readers.get(message["T"])
+        return read(message) if read else ()
+
+    def _trade(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        symbol, price, as_of_us = ours(message["S"]), positive(message["p"]), _us(message)
+        if price is None:
+            raise ValueError("price")
+        if not moves_price(message.get("c"), sip_letters(message.get("z"))):
+            return ()
+        size = whole(message["s"]) or 0
+        trade_id = _trade_id(message, message.get("i"))
+        return [
+            self._days.tick(
+                symbol, price, size, as_of_us, provider=self.name, trade_id=trade_id,
+                delayed_s=self._plan.delayed,
+            )
+        ]  # fmt: skip
+
+    def _correction(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        return [
+            Correction(
+                ours(message["S"]), self.name, _us(message), _trade_id(message, message["oi"]),
+                was=positive(message["op"]), price=positive(message["cp"]),
+            )
+        ]  # fmt: skip
+
+    def _cancel(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        trade_id = _trade_id(message, message["i"])
+        return [Correction(ours(message["S"]), self.name, _us(message), trade_id, was=positive(message["p"]))]
+
+    def _status(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        code = message["sc"]
+        if code not in HALTS | RESUMES:
+            return ()
+        tick: Tick | None = self._days.halt(
+            ours(message["S"]), _us(message), halted=code in HALTS, provider=self.name,
+            delayed_s=self._plan.delayed,
+        )  # fmt: skip
+        return [tick] if tick else ()
+
+    def _day(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        """The running day, told once a minute: the next tick shows it."""
+        symbol, begun = ours(message["S"]), moment_of(message["t"])
+        day = self._days.day_of(symbol, clock.now())
+        if day.date == trading_date(symbol, begun):
+            day.open = positive(message["o"]) or day.open
+            day.high = positive(message["h"]) or day.high
+            day.low = positive(message["l"]) or day.low
+            day.volume = whole(message["v"]) or day.volume
+        return ()
+
+    def _subscription(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        self.acknowledged()
+        return ()
+
+    def _error(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
+        code = message["code"]
+        if code == SYMBOL_LIMIT:
+            logger.warning("alpaca streams fewer symbols than we asked for; the last ones stay with polling")
+            self.subscribed -= self._asked
+            self.acknowledged()
+            return ()
+        raise _failure(code)
+
+
+def _failure(code: Any) -> ProviderError:
+    match code:
+        case 401 | 402:
+            return Unauthorized(f"alpaca refuses our key ({code})")
+        case 406:
+            return RateLimited(
+                "alpaca counts another connection of this key (406)", retry_at=clock.now() + CONNECTION_WAIT
+            )
+        case 409:
+            return PlanLocked("alpaca's plan does not include this stream (409)")
+        case int():
+            return ProviderDown(f"alpaca ends the stream with error {code}")
+    return ProviderDown("alpaca ends the stream with an error")
+
+
+def _is_success(message: Mapping[str, Any], text: str) -> bool:
+    return message.get("T") == "success" and message.get("msg") == text
+
+
+def _us(message: Mapping[str, Any]) -> int:
+    return microseconds(moment_of(message["t"]))
+
+
+def _trade_id(message: Mapping[str, Any], number: Any) -> str:
+    """Trades are numbered by each exchange for itself."""
+    return "" if number is None else f"{message.get('x', '')}-{number}"
