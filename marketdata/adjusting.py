@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
@@ -88,13 +88,15 @@ def closes_before(bars: Sequence[Bar], days: Iterable[date]) -> dict[date, Decim
     return {day: bars[position - 1].close for day, position in positions.items() if position}
 
 
-def adjusted(bars: Sequence[Bar], steps: Sequence[Step]) -> list[Bar]:
+def adjusted(
+    bars: Sequence[Bar], steps: Sequence[Step], day_of: Callable[[Bar], date] = lambda bar: bar.start.date()
+) -> list[Bar]:
     """The same bars in the shares, and with the dividends, of the last step; steps are oldest first."""
     days = [step.day for step in steps]
     factors = _products(steps)
     found = []
     for bar in bars:
-        later = bisect_right(days, bar.start.date())
+        later = bisect_right(days, day_of(bar))
         found.append(_times(bar, *factors[later]) if later < len(days) else bar)
     return found
 

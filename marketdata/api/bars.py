@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from marketdata.adjusting import Adjustment
 from marketdata.models import DailyBar, MinuteBar, Ticker
 from marketdata.payload import time_text
 from marketdata.providers.base import Interval
-from marketdata.quotes import price_text
+from marketdata.quotes import Bar, price_text
+from marketdata.series import shown_days, shown_minutes
 from marketdata.today import started
 
 DAILY_SPAN = timedelta(days=731)
@@ -26,6 +28,7 @@ class Stretch:
     start: datetime
     end: datetime
     limit: int
+    adjusted: Adjustment
 
 
 def stretch_of(ticker: Ticker, query: dict[str, Any], now: datetime) -> Stretch:
@@ -41,7 +44,7 @@ def stretch_of(ticker: Ticker, query: dict[str, Any], now: datetime) -> Stretch:
     start = query.get("start") or max(end, EARLIEST + span) - span
     if interval is Interval.MINUTE and "start" not in query and (since := replay_start(ticker)):
         start = max(start, since)
-    return Stretch(interval, start, end, query["limit"])
+    return Stretch(interval, start, end, query["limit"], Adjustment(query["adjusted"]))
 
 
 def replay_date(ticker: Ticker) -> date | None:
@@ -60,9 +63,11 @@ def end_of(day: date | None) -> datetime | None:
 
 def read_bars(ticker: Ticker, stretch: Stretch) -> tuple[list[dict[str, Any]], datetime | None]:
     """(bars, where the next page starts or None)."""
-    rows = list(_rows(ticker, stretch))
-    more = rows[stretch.limit :]
-    return [_bar(row) for row in rows[: stretch.limit]], _moment(more[0][0]) if more else None
+    bars = [_bar(ticker, row) for row in _rows(ticker, stretch)]
+    more = bars[stretch.limit :]
+    restated = shown_days if stretch.interval is Interval.DAY else shown_minutes
+    shown = restated(ticker, bars[: stretch.limit], stretch.adjusted)
+    return [_payload(bar) for bar in shown], more[0].start if more else None
 
 
 def _rows(ticker: Ticker, stretch: Stretch) -> Iterable[tuple[Any, ...]]:
@@ -88,13 +93,16 @@ def _moment(start: date | datetime) -> datetime:
     return start if isinstance(start, datetime) else datetime.combine(start, time.min, UTC)
 
 
-def _bar(row: tuple[Any, ...]) -> dict[str, Any]:
-    start, opened, high, low, close, volume = row
+def _bar(ticker: Ticker, row: tuple[Any, ...]) -> Bar:
+    return Bar(ticker.symbol, _moment(row[0]), *row[1:])
+
+
+def _payload(bar: Bar) -> dict[str, Any]:
     return {
-        "t": time_text(_moment(start)),
-        "o": price_text(opened),
-        "h": price_text(high),
-        "l": price_text(low),
-        "c": price_text(close),
-        "v": volume,
+        "t": time_text(bar.start),
+        "o": price_text(bar.open),
+        "h": price_text(bar.high),
+        "l": price_text(bar.low),
+        "c": price_text(bar.close),
+        "v": bar.volume,
     }

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework import serializers
 
+from marketdata.adjusting import Adjustment
 from marketdata.models import Ticker
 from marketdata.providers.base import Interval
 from marketdata.symbols import canonical
@@ -80,6 +81,9 @@ class BarsQuery(serializers.Serializer[Any]):
     start = MomentField(required=False)
     end = MomentField(end_of_day=True, required=False)
     limit = serializers.IntegerField(min_value=1, max_value=MAX_BARS, default=MAX_BARS)
+    adjusted = serializers.ChoiceField(
+        choices=[mode.value for mode in Adjustment], default=Adjustment.SPLIT.value
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "start" in attrs and "end" in attrs and attrs["start"] > attrs["end"]:

@@ -88,7 +88,7 @@ class Bars(APIView):
         if more_from:
             asked = {**request.query_params.dict(), "start": time_text(more_from)}
             following = f"{request.build_absolute_uri(request.path)}?{urlencode(asked)}"
-        return Response({"results": bars, "next": following})
+        return Response({"results": bars, "adjusted": stretch.adjusted.value, "next": following})
 
 
 class Quotes(APIView):
