@@ -1,0 +1,395 @@
+"""Massive on loopback: snapshots, bars, reference data and the five streams, as its own client library wants them.
+
+`next_url` is written without any prefix of ours, since that library keeps its path and puts its own base before it.
+A new connection to a stream throws the older one out, as the real one does.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo
+
+from core import clock
+from marketdata.instruments import asset_class_of
+from marketdata.providers.base import AssetClass
+from marketdata.providers.massive_symbols import symbol_of, ticker_of
+from marketdata.quotes import Action, ActionKind, Bar
+from marketdata.standins.base import Asked, Fault, Reply
+from marketdata.standins.market import EPOCH, Listed
+from marketdata.standins.massive_stream import MassiveStreams
+
+NEW_YORK = ZoneInfo("America/New_York")
+REQUEST_ID = "6a7e466379af0a71039d60cc78e72282"
+THROTTLED = (
+    "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue. "
+    "https://massive.com/pricing"
+)
+SPANS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
+MARKETS = {
+    AssetClass.CRYPTO: "crypto",
+    AssetClass.FOREX: "fx",
+    AssetClass.INDEX: "indices",
+    AssetClass.OPTION: "options",
+}
+NO_PAGE = Reply(b"404 page not found", 404, {"Content-Type": "text/plain"})
+SNAPSHOT_LIMIT, AGGS_LIMIT, REFERENCE_LIMIT = (10, 250), (5_000, 50_000), (10, 1_000)
+
+
+class MassiveStandIn(MassiveStreams):
+    """`has_snapshots` False is an end-of-day plan; `page_size` cuts pages; `next_host` is what `next_url` names."""
+
+    vendor = "massive"
+    has_snapshots = True
+    next_host: str | None = None
+
+    # --- requests
+
+    async def respond(self, asked: Asked, fault: Fault | None) -> Reply:
+        if refused := self._key_refused(asked):
+            return refused
+        if fault is Fault.THROTTLED_200:
+            return Reply({"status": "ERROR", "request_id": REQUEST_ID, "error": THROTTLED})
+        return self._answer(unquote(asked.path), self._unfolded(asked.params), fault)
+
+    def _answer(self, path: str, params: Mapping[str, str], fault: Fault | None) -> Reply:
+        match path.strip("/").split("/"):
+            case ["v3", "snapshot"]:
+                return self._snapshot(path, params, fault)
+            case ["v2", "snapshot", "locale", "us", "markets", "stocks", "tickers", *rest]:
+                return self._old_snapshot(rest, params)
+            case ["v2", "aggs", "ticker", ticker, *rest]:
+                return self._bars_of(path, params, ticker, rest)
+            case ["v3", "reference", kind, *rest]:
+                return self._reference(path, params, kind, rest)
+            case ["v1", "marketstatus", "now"]:
+                return Reply({"market": "open", "serverTime": clock.now().isoformat()})
+        return NO_PAGE
+
+    def refusal(self, fault: Fault) -> Reply:
+        refused = {"status": "ERROR", "request_id": REQUEST_ID}
+        match fault:
+            case Fault.UNAUTHORIZED:
+                return Reply({**refused, "error": "Unknown API Key"}, 401)
+            case Fault.PLAN:
+                return self._not_in_plan()
+            case Fault.RATE_LIMITED:
+                return Reply({**refused, "error": THROTTLED}, 429, {"Retry-After": "17"})
+            case Fault.RATE_LIMITED_BARE:
+                return Reply(b"", 429)
+        return Reply({**refused, "error": "Internal server error"}, 500)
+
+    def _key_refused(self, asked: Asked) -> Reply | None:
+        given = asked.headers.get("authorization", "").removeprefix("Bearer ") or asked.params.get("apiKey")
+        if given == self.key:
+            return None
+        words = "Unknown API Key" if given else "API Key was not provided"
+        return Reply({"status": "ERROR", "request_id": REQUEST_ID, "error": words}, 401)
+
+    def _not_in_plan(self) -> Reply:
+        words = "You are not entitled to this data. Please upgrade your plan at https://massive.com/pricing"
+        return Reply({"status": "NOT_AUTHORIZED", "request_id": REQUEST_ID, "message": words}, 403)
+
+    # --- pages
+
+    def _unfolded(self, params: Mapping[str, str]) -> dict[str, str]:
+        """A cursor holds the parameters of the first page and where the next one begins."""
+        if "cursor" not in params:
+            return dict(params)
+        told: dict[str, str] = json.loads(base64.urlsafe_b64decode(params["cursor"]))
+        return told
+
+    def _page(
+        self, path: str, params: Mapping[str, str], rows: list[Any], limits: tuple[int, int]
+    ) -> dict[str, Any]:
+        usual, most = limits
+        size = min(int(params.get("limit", usual)), most, self.page_size)
+        begin = int(params.get("begin", 0))
+        body = {"status": "OK", "request_id": REQUEST_ID, "results": rows[begin : begin + size]}
+        if begin + size < len(rows):
+            further = json.dumps({**params, "begin": str(begin + size)}).encode()
+            cursor = base64.urlsafe_b64encode(further).decode()
+            body["next_url"] = f"{self.next_host or self.url}{path}?cursor={cursor}"
+        return body
+
+    # --- snapshots
+
+    def _snapshot(self, path: str, params: Mapping[str, str], fault: Fault | None) -> Reply:
+        if not self.has_snapshots:
+            return self._not_in_plan()
+        wanted = params.get("ticker.any_of") or params.get("ticker")
+        tickers = (
+            wanted.split(",") if wanted else [ticker_of(symbol) or symbol for symbol in self.market.listed]
+        )
+        if len(tickers) > SNAPSHOT_LIMIT[1]:
+            words = "'ticker.any_of' exceeds the maximum of 250 tickers"
+            return Reply({"status": "ERROR", "request_id": REQUEST_ID, "error": words}, 400)
+        items = [self._item(ticker, fault if number == 0 else None) for number, ticker in enumerate(tickers)]
+        found = [item for item in items if item]
+        if fault is Fault.SCRAMBLED:
+            found = [*reversed(found), *filter(None, [self._item("SPY", None)]), found[0]]
+        return Reply(self._page(path, params, found, SNAPSHOT_LIMIT))
+
+    def _item(self, ticker: str, fault: Fault | None) -> dict[str, Any] | None:
+        if fault is Fault.MISSING:
+            return None
+        found = self.market.get(symbol_of(ticker) or "")
+        if found is None or fault is Fault.ITEM_ERROR:
+            return {"error": "NOT_FOUND", "message": "Ticker not found.", "ticker": ticker}
+        return _spoiled(_snapshot_of(ticker, found, _moment(found, fault)), fault)
+
+    def _old_snapshot(self, rest: Sequence[str], params: Mapping[str, str]) -> Reply:
+        if not self.has_snapshots:
+            return self._not_in_plan()
+        asked = rest or [ticker for ticker in params.get("tickers", "").split(",") if ticker]
+        found = [(ticker, listed) for ticker in asked if (listed := self.market.get(symbol_of(ticker) or ""))]
+        items = [_old_snapshot_of(ticker, listed) for ticker, listed in found]
+        answer = {"status": "OK", "request_id": REQUEST_ID}
+        if not rest:
+            return Reply({**answer, "count": len(items), "tickers": items})
+        if not items:
+            return Reply(
+                {"status": "NOT_FOUND", "request_id": REQUEST_ID, "message": "Ticker not found."}, 404
+            )
+        return Reply({**answer, "ticker": items[0]})
+
+    # --- bars
+
+    def _bars_of(self, path: str, params: Mapping[str, str], ticker: str, rest: Sequence[str]) -> Reply:
+        match rest:
+            case ["prev"]:
+                return self._previous_day(ticker)
+            case ["range", count, span, first, last] if span in SPANS and count.isdigit():
+                return self._aggregates(path, params, (ticker, int(count) * SPANS[span], first, last))
+        return NO_PAGE
+
+    def _previous_day(self, ticker: str) -> Reply:
+        found = self.market.get(symbol_of(ticker) or "")
+        body = {"ticker": ticker, "status": "OK", "request_id": REQUEST_ID, "adjusted": True}
+        if found is None:
+            return Reply({**body, "queryCount": 0, "resultsCount": 0})
+        before = (found.at or clock.now()).astimezone(NEW_YORK).date() - timedelta(days=1)
+        close = datetime.combine(before, time(16), NEW_YORK)
+        row = {
+            "T": ticker, "v": found.volume, "vw": float(found.previous_close), "o": float(found.open),
+            "c": float(found.previous_close), "h": float(found.high), "l": float(found.low), "t": _ms(close), "n": 1,
+        }  # fmt: skip
+        return Reply({**body, "queryCount": 1, "resultsCount": 1, "results": [row], "count": 1})
+
+    def _aggregates(
+        self, path: str, params: Mapping[str, str], asked: tuple[str, timedelta, str, str]
+    ) -> Reply:
+        ticker, step, first, last = asked
+        symbol = symbol_of(ticker) or ""
+        is_adjusted = params.get("adjusted", "true") != "false"
+        body = {"ticker": ticker, "adjusted": is_adjusted}
+        rows = (
+            list(self._bars(symbol, step, first, last, is_adjusted)) if symbol in self.market.listed else []
+        )
+        page = self._page(path, params, rows, AGGS_LIMIT)
+        count = len(page["results"])
+        if not rows:
+            del page["results"]
+        return Reply({**body, "queryCount": len(rows), "resultsCount": count, "count": count, **page})
+
+    def _bars(
+        self, symbol: str, step: timedelta, first: str, last: str, is_adjusted: bool
+    ) -> Iterator[dict[str, Any]]:
+        """Both ends included; a date means the whole day of the market."""
+        is_days = step >= timedelta(days=1)
+        start = _edge(first, symbol, is_days=is_days)
+        end = _edge(last, symbol, is_days=is_days, whole_day=True) + timedelta(milliseconds=1)
+        for bar in self.market.bars(symbol, start, end, step):
+            factor = self._later_splits(symbol, bar.start.date()) if is_adjusted else Decimal(1)
+            moment = _midnight(symbol, bar.start.date()) if is_days else bar.start
+            yield _aggregate(bar, moment, factor)
+
+    def _later_splits(self, symbol: str, day: date) -> Decimal:
+        factor = Decimal(1)
+        for action in self.market.actions_of(symbol, day + timedelta(days=1), date.max):
+            if action.kind is ActionKind.SPLIT and action.split_from and action.split_to:
+                factor *= action.split_to / action.split_from
+        return factor
+
+    # --- reference
+
+    def _reference(self, path: str, params: Mapping[str, str], kind: str, rest: Sequence[str]) -> Reply:
+        if kind in {"dividends", "splits"}:
+            return self._actions(path, params, kind)
+        return self._tickers(path, params, rest) if kind == "tickers" else NO_PAGE
+
+    def _actions(self, path: str, params: Mapping[str, str], kind: str) -> Reply:
+        name, wanted, write = {
+            "dividends": ("ex_dividend_date", ActionKind.DIVIDEND, _dividend),
+            "splits": ("execution_date", ActionKind.SPLIT, _split),
+        }[kind]
+        actions = [one for one in self.market.actions if one.kind is wanted and _is_within(one, name, params)]
+        if "ticker" in params:
+            actions = [one for one in actions if ticker_of(one.symbol) == params["ticker"]]
+        actions.sort(key=lambda one: one.ex_date, reverse=params.get("order", "desc") == "desc")
+        return Reply(self._page(path, params, [write(one) for one in actions], REFERENCE_LIMIT))
+
+    def _tickers(self, path: str, params: Mapping[str, str], rest: Sequence[str]) -> Reply:
+        if rest:
+            found = self.market.get(symbol_of(rest[0]) or "")
+            if found is None:
+                words = "Ticker not found."
+                return Reply({"status": "NOT_FOUND", "request_id": REQUEST_ID, "message": words}, 404)
+            return Reply({"status": "OK", "request_id": REQUEST_ID, "results": _ticker(found)})
+        text = params.get("search", "").lower()
+        rows = [
+            _ticker(one) for one in self.market.listed.values()
+            if text in one.symbol.lower() or text in one.name.lower()
+        ]  # fmt: skip
+        return Reply(self._page(path, params, rows, REFERENCE_LIMIT))
+
+
+def _moment(found: Listed, fault: Fault | None) -> datetime:
+    skew = timedelta(hours=1) if fault is Fault.SKEWED else timedelta(0)
+    return (found.at or clock.now()) + skew
+
+
+def _spoiled(item: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
+    """With zeros, or what is no number, for every price."""
+    if fault not in {Fault.ZEROS, Fault.NOT_A_NUMBER}:
+        return item
+    wrong = 0 if fault is Fault.ZEROS else float("nan")
+    for part in ("session", "last_trade", "last_quote", "last_minute"):
+        for name, value in item.get(part, {}).items():
+            if isinstance(value, float):
+                item[part][name] = wrong
+    return item | ({"value": wrong} if "value" in item else {})
+
+
+def _snapshot_of(ticker: str, found: Listed, at: datetime) -> dict[str, Any]:
+    kind, now = asset_class_of(found.symbol), _ns(at)
+    change = found.price - found.previous_close
+    session = {
+        "change": float(change), "change_percent": _percent(found),
+        "close": float(found.price), "high": float(found.high), "low": float(found.low), "open": float(found.open),
+        "previous_close": float(found.previous_close), "price": float(found.price), "volume": found.volume,
+        "last_updated": now,
+    }  # fmt: skip
+    item = {
+        "ticker": ticker, "name": found.name, "type": MARKETS.get(kind, "stocks"), "market_status": "open",
+        "session": session,
+    }  # fmt: skip
+    if kind is AssetClass.INDEX:
+        return {**item, "value": float(found.price), "last_updated": now, "timeframe": "REAL-TIME"}
+    if kind is not AssetClass.CRYPTO:
+        item["last_quote"] = {
+            "ask": float(found.ask), "ask_size": 110, "ask_exchange": 323, "bid": float(found.bid), "bid_size": 172,
+            "bid_exchange": 323, "last_updated": now, "timeframe": "REAL-TIME",
+        }  # fmt: skip
+    if kind is not AssetClass.FOREX:
+        item["last_trade"] = {
+            "conditions": [12], "exchange": 11, "id": 12345, "price": float(found.price), "size": 100,
+            "timeframe": "REAL-TIME", "last_updated": now,
+            **({} if kind is AssetClass.CRYPTO else {"sip_timestamp": now, "participant_timestamp": now}),
+        }  # fmt: skip
+    return item
+
+
+def _percent(found: Listed) -> float:
+    before = found.previous_close
+    return float((found.price - before) / before * 100) if before else 0.0
+
+
+def _old_snapshot_of(ticker: str, found: Listed) -> dict[str, Any]:
+    now = _ns(found.at or clock.now())
+    change = found.price - found.previous_close
+    day = {
+        "o": float(found.open), "h": float(found.high), "l": float(found.low), "c": float(found.price),
+        "v": found.volume, "vw": float(found.price),
+    }  # fmt: skip
+    before = {**day, "c": float(found.previous_close)}
+    return {
+        "ticker": ticker, "todaysChange": float(change),
+        "todaysChangePerc": _percent(found), "updated": now, "day": day,
+        "min": {**day, "av": found.volume, "n": 1, "t": now // 1_000_000}, "prevDay": before,
+        "lastTrade": {"c": [12], "i": "12345", "p": float(found.price), "s": 100, "t": now, "x": 11},
+        "lastQuote": {"P": float(found.ask), "S": 1, "p": float(found.bid), "s": 1, "t": now},
+    }  # fmt: skip
+
+
+def _aggregate(bar: Bar, moment: datetime, factor: Decimal) -> dict[str, Any]:
+    return {
+        "v": float(bar.volume * factor), "vw": float(bar.close / factor), "o": float(bar.open / factor),
+        "c": float(bar.close / factor), "h": float(bar.high / factor), "l": float(bar.low / factor),
+        "t": _ms(moment), "n": 1,
+    }  # fmt: skip
+
+
+def _dividend(action: Action) -> dict[str, Any]:
+    return {
+        "id": f"E{action.ex_date:%y%m%d}", "ticker": ticker_of(action.symbol), "cash_amount": float(action.amount or 0),
+        "currency": action.currency, "dividend_type": "SC" if action.special else "CD", "frequency": 4,
+        "ex_dividend_date": action.ex_date.isoformat(), "declaration_date": _text(action.declared_date),
+        "record_date": _text(action.record_date), "pay_date": _text(action.pay_date),
+    }  # fmt: skip
+
+
+def _split(action: Action) -> dict[str, Any]:
+    return {
+        "id": f"P{action.ex_date:%y%m%d}", "ticker": ticker_of(action.symbol),
+        "execution_date": action.ex_date.isoformat(),
+        "split_from": float(action.split_from or 1), "split_to": float(action.split_to or 1),
+    }  # fmt: skip
+
+
+def _ticker(found: Listed) -> dict[str, Any]:
+    kind = asset_class_of(found.symbol)
+    row = {
+        "ticker": ticker_of(found.symbol), "name": found.name, "market": MARKETS.get(kind, "stocks"),
+        "locale": "us" if kind is AssetClass.STOCK else "global", "active": True,
+        "last_updated_utc": "2026-11-20T00:00:00Z",
+    }  # fmt: skip
+    if kind is AssetClass.STOCK:
+        fund = "ETF" if "ETF" in found.name else "CS"
+        return {
+            **row,
+            "primary_exchange": found.exchange,
+            "type": fund,
+            "currency_name": found.currency.lower(),
+        }
+    return {**row, "currency_symbol": found.currency, "currency_name": "United States Dollar"}
+
+
+def _is_within(action: Action, name: str, params: Mapping[str, str]) -> bool:
+    day = action.ex_date.isoformat()
+    return (
+        params.get(f"{name}.gte", "") <= day < params.get(f"{name}.lt", "9999")
+        and day <= params.get(f"{name}.lte", "9999")
+        and params.get(name, day) == day
+    )
+
+
+def _edge(text: str, symbol: str, *, is_days: bool, whole_day: bool = False) -> datetime:
+    """The moment that an end of a range names; days are dealt out by date, so theirs are of UTC."""
+    if text.isdigit():
+        return EPOCH + timedelta(milliseconds=int(text))
+    day = date.fromisoformat(text)
+    begin = datetime.combine(day, time(), UTC) if is_days else _midnight(symbol, day)
+    return begin + timedelta(days=1, milliseconds=-1) if whole_day else begin
+
+
+def _midnight(symbol: str, day: date) -> datetime:
+    is_stock = asset_class_of(symbol) in {AssetClass.STOCK, AssetClass.INDEX, AssetClass.OPTION}
+    return datetime.combine(day, time(), NEW_YORK if is_stock else UTC)
+
+
+def _text(day: date | None) -> str | None:
+    return day.isoformat() if day else None
+
+
+def _ms(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def _ns(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1_000
