@@ -1,70 +1,65 @@
 """Which ticks are believed.
 
-A tick is refused when it cannot be true (not a number, not positive, from the future, too old) or tells nothing new
-(older than the last one, or the same again). A price far from the last ones is held until the next tick: if that one
-agrees, both come out in order (a real gap); if not, the held one was a bad print. Refusals are counted by reason.
+A tick is refused when it cannot be true (plausibility.py) or tells nothing new (older than the last one, the same
+again, or a trade that was taken back). Otherwise it is compared with the last believed ones (baseline.py):
 
-Decisions where the data leave a choice:
-- More than 8 decimals or 15 significant digits are rounded: they are artefacts of binary floats, and dropping them
-  would silence a vendor. The database would round to as many, and everybody is to see one price. What rounds to zero
-  or to 10^12 is refused.
-- A size of zero is fine (a quote without a trade); a negative one is not.
-- A broken side field (open, high, low, previous close, bid, ask) is blanked, and the price is still believed.
-- Ticks are ordered by time, then by the provider's sequence, then by arrival; sequences of two providers are not
-  compared.
+- A price far from them is held until the next tick: if that one agrees, both come out in order (a real gap, also a
+  split that nobody announced); if not, the held one was a bad print.
+- A price a hundred times too high or too low is a mistake of units (pence, cents). However often one provider
+  repeats it, it is believed after ten minutes at the earliest, or when another provider says the same.
+- The first price of another provider than before is believed at once when it is near, else when a second one of that
+  provider agrees, or when nothing else came for five seconds. Either way it begins a new baseline, marked `rebased`.
+  A price that is older than the last one never replaces it, whoever says it: a delayed provider takes over when its
+  prices have become newer than the last one of a real-time provider that is gone.
+- From the morning of a known split on the baseline is divided, and so is a previous close of before the split.
+
+Ticks are ordered by time, then by the provider's sequence, then by arrival; sequences of two providers are not
+compared. Refusals are counted by reason.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Container
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from enum import StrEnum
-from operator import attrgetter
-from statistics import median
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from marketdata.quotes import Tick
+from marketdata.baseline import (
+    WINDOW,
+    Baseline,
+    Split,
+    after_split,
+    correction_mark,
+    is_meant,
+    priced,
+    trade_marks,
+)
+from marketdata.plausibility import (
+    MAX_AGE_US,
+    SIDES,
+    Refusal,
+    broken_sides,
+    impossible,
+    too_fine,
+)
+from marketdata.quotes import Correction, Tick
 
-MAX_AHEAD_US = 2_000_000
-# A quiet share's last trade can lie before a long weekend; seconds mistaken for microseconds lie in 1970.
-MAX_AGE_US = 7 * 86_400_000_000
-# Beyond a fifth of the median of the last accepted prices a tick is held; a hair more, for binary floats.
-LOWEST_PART, HIGHEST_PART = 0.80 - 1e-9, 1.20 + 1e-9
-WINDOW = 20
+__all__ = [
+    "MAX_AGE_US", "SIDES", "WINDOW", "Acceptance", "Refusal", "Split", "Verdict", "broken_sides", "impossible",
+]  # fmt: skip
+
 # Two outliers agree when they are this close to each other.
 AGREEMENT = 0.10
-# The database's limits: numeric(20, 8) and bigint.
-CENT = Decimal("0.01")
-SMALLEST = Decimal("0.00000001")
-ROUNDS_TO_ZERO = SMALLEST / 2
-MAX_DECIMALS = 8
-# What a binary float, as which prices travel to the database, holds exactly.
-MAX_DIGITS = 15
-# From here on fifteen digits round to 10^12, which no column holds.
-TOO_BIG = Decimal(10) ** 12 - Decimal("0.0005")
-MAX_COUNT = 2**63 - 1
-# A previous close a million times off makes a change in percent that no column holds.
-MAX_MAGNITUDES_APART = 6
+# The same for the first two ticks of another provider, of which none may be far from the last price.
+SOURCE_AGREEMENT = 0.02
+SAME_PRICE = 0.005
+SOURCE_PATIENCE_US = 5_000_000
+# A price is off by this much when its unit was mistaken; within a twentieth, since it moves as well.
+UNIT, UNIT_TOLERANCE = 100.0, 0.05
+UNIT_PATIENCE_US = 600_000_000
 # Ticks of one moment that are remembered, to know a repetition.
 MAX_TIES = 64
 MAX_SYMBOLS = 50_000
-SIDES = ("open", "high", "low", "previous_close", "bid", "ask")
-sides_of = attrgetter(*SIDES)
-
-
-class Refusal(StrEnum):
-    UNKNOWN_SYMBOL = "unknown_symbol"
-    NOT_FINITE = "not_finite"
-    NOT_POSITIVE = "not_positive"
-    TOO_BIG = "too_big"
-    BAD_SIZE = "bad_size"
-    FUTURE = "future"
-    TOO_OLD = "too_old"
-    OUT_OF_ORDER = "out_of_order"
-    DUPLICATE = "duplicate"
-    OUTLIER_HELD = "outlier_held"
 
 
 class Verdict(NamedTuple):
@@ -81,20 +76,6 @@ class Verdict(NamedTuple):
 REFUSED = {reason: Verdict((), reason) for reason in Refusal}
 
 
-@dataclass(slots=True)
-class _Seen:
-    """What is remembered of one symbol."""
-
-    last: Tick
-    prices: deque[float]
-    # Bounds of the window, or wider: they are narrowed only every WINDOW ticks.
-    lowest: float
-    highest: float
-    until_narrowed: int = WINDOW
-    ties: set[tuple[object, ...]] | None = None
-    held: Tick | None = None
-
-
 class Acceptance:
     """The judge of all ticks of one tape. `known` is what may be streamed; None lets every symbol in."""
 
@@ -104,7 +85,9 @@ class Acceptance:
         self.accepted = 0
         self.blanked = 0
         self.refused: Counter[Refusal] = Counter()
-        self._seen: dict[str, _Seen] = {}
+        self.splits: dict[str, Split] = {}
+        self._seen: dict[str, Baseline] = {}
+        self._waiting: set[str] = set()
 
     def judge(self, tick: Tick, now_us: int) -> Verdict:
         seen = self._seen.get(tick.symbol)
@@ -112,91 +95,102 @@ class Acceptance:
             self.refused[refusal] += 1
             return REFUSED[refusal]
         tick = self._cleaned(tick)
-        verdict = self._first(tick) if seen is None else _weighed(seen, tick)
+        if self.splits and (split := self.splits.get(tick.symbol)) and tick.as_of_us >= split.from_us:
+            tick = _across(seen, tick, split)
+        verdict = self._first(tick) if seen is None else self._weighed(seen, tick, now_us)
         if verdict.refusal:
             self.refused[verdict.refusal] += 1
         self.accepted += len(verdict.ticks)
         return verdict
 
+    def overdue(self, now_us: int) -> list[Tick]:
+        """First prices of another provider, that are believed because nobody has said anything else since."""
+        believed: list[Tick] = []
+        for symbol in list(self._waiting):
+            seen = self._seen.get(symbol)
+            held = seen.held if seen is not None else None
+            if seen is None or held is None or held.provider == seen.last.provider:
+                self._waiting.discard(symbol)
+            elif now_us - seen.held_at_us >= SOURCE_PATIENCE_US and seen.is_near(float(held.price)):
+                self._waiting.discard(symbol)
+                believed += _rebased(seen, held).ticks
+        self.accepted += len(believed)
+        return believed
+
+    def correct(self, correction: Correction, now_us: int) -> tuple[bool, Tick | None]:
+        """(whether the trade is known that is taken back, the tick to publish where the last price was wrong)."""
+        seen = self._seen.get(correction.symbol)
+        if seen is None:
+            return False, None
+        place = seen.find(correction)
+        if place is not None and not _is_right(seen, seen.recent[place], correction, now_us):
+            return False, None
+        seen.taken_back.append(correction_mark(correction))
+        if seen.held is not None and is_meant(seen.held, correction):
+            seen.held = None
+            return True, None
+        if place is None:
+            return False, None
+        if correction.price is None and len(seen.recent) == 1:
+            self.forget(correction.symbol)  # nothing is known that could be said instead
+            return True, None
+        price = None if correction.price is None else priced(correction.price)
+        return True, seen.last if seen.take_back(place, price) else None
+
+    def source_of(self, symbol: str) -> str | None:
+        """Whose price was believed last."""
+        seen = self._seen.get(symbol)
+        return None if seen is None else seen.last.provider
+
     def forget(self, symbol: str) -> None:
-        """Start without a baseline: the symbol is no longer streamed, or was split."""
+        """Start without a baseline: the symbol is no longer wanted."""
         self._seen.pop(symbol, None)
 
-    def _refusal(self, tick: Tick, seen: _Seen | None, now_us: int) -> Refusal | None:
+    def _refusal(self, tick: Tick, seen: Baseline | None, now_us: int) -> Refusal | None:
         if self.known is not None and tick.symbol not in self.known:
             return Refusal.UNKNOWN_SYMBOL
         if refusal := impossible(tick, now_us, self.max_age_us):
             return refusal
-        if seen is not None and tick.as_of_us <= seen.last.as_of_us:
+        if seen is None:
+            return None
+        if seen.taken_back and any(mark in seen.taken_back for mark in trade_marks(tick)):
+            return Refusal.TAKEN_BACK
+        if tick.as_of_us <= seen.last.as_of_us:
             return _nothing_new(tick, seen)
         return None
 
     def _first(self, tick: Tick) -> Verdict:
         if len(self._seen) >= MAX_SYMBOLS:
             self.forget(next(iter(self._seen)))
-        price = float(tick.price)
-        self._seen[tick.symbol] = _Seen(tick, deque([price], WINDOW), price, price)
+        self._seen[tick.symbol] = Baseline.of(tick)
         return Verdict((tick,))
 
     def _cleaned(self, tick: Tick) -> Tick:
         """The tick with a price as fine as is stored and without broken side fields; the same object if it is fine."""
         if too_fine(tick.price):
-            tick = replace(tick, price=rounded(tick.price))
+            tick = replace(tick, price=priced(tick.price))
         if broken := broken_sides(tick):
             nothing: dict[str, Any] = dict.fromkeys(broken)
             self.blanked += len(nothing)
             tick = replace(tick, **nothing)
         return tick
 
-
-def impossible(  # noqa: PLR0911 -- one line per reason
-    tick: Tick, now_us: int, max_age_us: int = MAX_AGE_US
-) -> Refusal | None:
-    """Why this tick cannot be true, whatever came before."""
-    price = tick.price
-    if type(price) is not Decimal or not price.is_finite():
-        return Refusal.NOT_FINITE
-    if price <= ROUNDS_TO_ZERO:
-        return Refusal.NOT_POSITIVE
-    if price >= TOO_BIG:
-        return Refusal.TOO_BIG
-    if not 0 <= tick.size <= MAX_COUNT or not 0 <= tick.volume <= MAX_COUNT:
-        return Refusal.BAD_SIZE
-    if tick.as_of_us > now_us + MAX_AHEAD_US:
-        return Refusal.FUTURE
-    if tick.as_of_us < now_us - max_age_us:
-        return Refusal.TOO_OLD
-    return None
+    def _weighed(self, seen: Baseline, tick: Tick, now_us: int) -> Verdict:
+        """Accept a price near the last ones, hold another."""
+        price = float(tick.price)
+        if tick.provider != seen.last.provider:
+            verdict = _other_source(seen, tick, price, now_us)
+            if verdict.refusal is Refusal.SOURCE_HELD:
+                self._waiting.add(tick.symbol)
+            return verdict
+        if seen.is_near(price):
+            return _remembered(seen, tick, price)
+        if _is_unit_mistake(seen, price):
+            return _mistaken(seen, tick, price, now_us)
+        return _held_or_confirmed(seen, tick, price)
 
 
-def too_fine(price: Decimal) -> bool:
-    if price.same_quantum(CENT):
-        return False
-    _, digits, exponent = price.as_tuple()
-    return len(digits) > MAX_DIGITS or (isinstance(exponent, int) and exponent < -MAX_DECIMALS)
-
-
-def rounded(price: Decimal) -> Decimal:
-    """Rounded once, to 8 decimals or 15 digits, whichever is coarser."""
-    return price.quantize(Decimal(1).scaleb(max(-MAX_DECIMALS, price.adjusted() + 1 - MAX_DIGITS)))
-
-
-def broken_sides(tick: Tick) -> list[str]:
-    """Names of the fields beside the price that cannot be shown or stored."""
-    broken = []
-    for name, value in zip(SIDES, sides_of(tick), strict=True):
-        if value is None or (value.is_finite() and SMALLEST <= value < TOO_BIG):
-            continue
-        broken.append(name)
-    close, bid, ask = tick.previous_close, tick.bid, tick.ask
-    if close is not None and abs(close.adjusted() - tick.price.adjusted()) > MAX_MAGNITUDES_APART:
-        broken.append("previous_close")
-    if bid is not None and ask is not None and bid.is_finite() and ask.is_finite() and bid > ask:
-        broken += ["bid", "ask"]
-    return broken
-
-
-def _nothing_new(tick: Tick, seen: _Seen) -> Refusal | None:
+def _nothing_new(tick: Tick, seen: Baseline) -> Refusal | None:
     """Judge a tick that is not younger than the last one; a tie goes by sequence, then by arrival."""
     last = seen.last
     if tick.as_of_us < last.as_of_us:
@@ -218,53 +212,99 @@ def _mark(tick: Tick) -> tuple[object, ...]:
     return (tick.as_of_us, tick.provider, tick.sequence, tick.price, tick.halted)
 
 
-def _weighed(seen: _Seen, tick: Tick) -> Verdict:
-    """Accept a price near the last ones, hold another."""
-    price = float(tick.price)
-    # Within the band around every price of the window is within the band around their median.
-    if LOWEST_PART * seen.highest <= price <= HIGHEST_PART * seen.lowest or _near_median(price, seen):
-        _remember(seen, tick, price)
-        return Verdict((tick,))
-    return _held_or_confirmed(seen, tick, price)
+def _across(seen: Baseline | None, tick: Tick, split: Split) -> Tick:
+    """A tick of the day of a split: the baseline is divided at the first one, once."""
+    if seen is not None and seen.split != split and seen.last.as_of_us < split.from_us:
+        seen.rescale(split)
+    return after_split(tick, split, seen.reference if seen is not None and seen.split == split else None)
 
 
-def _near_median(price: float, seen: _Seen) -> bool:
-    middle = median(seen.prices)
-    return LOWEST_PART * middle <= price <= HIGHEST_PART * middle
+def _remembered(seen: Baseline, tick: Tick, price: float) -> Verdict:
+    if seen.rebase_next:
+        seen.rebase_next = False
+        tick = replace(tick, rebased=True)
+    seen.remember(tick, price)
+    return Verdict((tick,))
 
 
-def _remember(seen: _Seen, tick: Tick, price: float) -> None:
-    if tick.as_of_us > seen.last.as_of_us:
-        seen.ties = None
-    seen.last = tick
-    seen.held = None
-    seen.prices.append(price)
-    seen.until_narrowed -= 1
-    if seen.until_narrowed == 0:
-        seen.lowest, seen.highest = min(seen.prices), max(seen.prices)
-        seen.until_narrowed = WINDOW
-    elif price < seen.lowest:
-        seen.lowest = price
-    elif price > seen.highest:
-        seen.highest = price
+def _rebased(seen: Baseline, *ticks: Tick) -> Verdict:
+    """A new baseline, of which the first tick says so."""
+    marked = (replace(ticks[0], rebased=True), *ticks[1:])
+    seen.rebase_next = False
+    seen.restart(*marked)
+    return Verdict(marked)
 
 
-def _held_or_confirmed(seen: _Seen, tick: Tick, price: float) -> Verdict:
+def _agree(price: float, other: Tick, tolerance: float) -> bool:
+    return abs(price - float(other.price)) <= tolerance * price
+
+
+def _other_source(seen: Baseline, tick: Tick, price: float, now_us: int) -> Verdict:
+    """The provider has changed: what differs by it is no move of the price."""
+    if _agree(price, seen.last, SAME_PRICE):
+        return _rebased(seen, tick)
+    if _is_unit_mistake(seen, price):
+        return _mistaken(seen, tick, price, now_us)
     held = seen.held
-    if held is None:
+    if held is not None and _mark(held) == _mark(tick):
+        return REFUSED[Refusal.DUPLICATE]
+    if held is not None and held.provider == tick.provider:
+        if _agree(price, held, SOURCE_AGREEMENT):
+            return _rebased(seen, *sorted((held, tick), key=_order))
+    elif held is not None and _agree(price, held, AGREEMENT):
+        return _rebased(seen, tick)  # a gap that the former provider saw as well
+    else:
+        seen.held_at_us = now_us
+    seen.held = tick
+    return REFUSED[Refusal.SOURCE_HELD]
+
+
+def _is_unit_mistake(seen: Baseline, price: float) -> bool:
+    if not seen.proven:
+        return False
+    ratio = price / seen.middle
+    units = [UNIT, 1 / UNIT]
+    if seen.split is not None:  # the price of before the split
+        units.append(float(seen.split.factor))
+    return any(abs(ratio / unit - 1) <= UNIT_TOLERANCE for unit in units)
+
+
+def _mistaken(seen: Baseline, tick: Tick, price: float, now_us: int) -> Verdict:
+    mistake = seen.mistake
+    if mistake is None or not _agree(price, mistake, AGREEMENT):
+        seen.mistake, seen.mistaken_since_us = tick, now_us
+        return REFUSED[Refusal.UNIT_MISTAKE]
+    if mistake.provider == tick.provider and now_us - seen.mistaken_since_us < UNIT_PATIENCE_US:
+        return REFUSED[Refusal.UNIT_MISTAKE]
+    seen.split = seen.reference = None  # if that is what it contradicts, it was not one
+    return _rebased(seen, tick)
+
+
+def _held_or_confirmed(seen: Baseline, tick: Tick, price: float) -> Verdict:
+    held = seen.held
+    if held is None or held.provider != tick.provider:
         seen.held = tick
         return REFUSED[Refusal.OUTLIER_HELD]
     if _mark(held) == _mark(tick):
         return REFUSED[Refusal.DUPLICATE]
-    if abs(price - float(held.price)) > AGREEMENT * price:
+    if not _agree(price, held, AGREEMENT):
         seen.held = tick
         return REFUSED[Refusal.OUTLIER_HELD]
     first, second = sorted((held, tick), key=_order)
-    prices = float(first.price), float(second.price)
-    seen.prices = deque(prices, WINDOW)
-    seen.lowest, seen.highest, seen.until_narrowed = min(prices), max(prices), WINDOW
-    seen.last, seen.held, seen.ties = second, None, None
+    if seen.rebase_next:
+        return _rebased(seen, first, second)
+    seen.restart(first, second)
     return Verdict((first, second))
+
+
+def _is_right(seen: Baseline, wrong: Tick, correction: Correction, now_us: int) -> bool:
+    """Whether a corrected price can be believed; a trade that is taken back needs none."""
+    if correction.price is None:
+        return True
+    if impossible(replace(wrong, price=correction.price), now_us):
+        return False
+    others = [tick for tick in seen.recent if tick is not wrong]
+    return not others or Baseline.of(*others).is_near(float(correction.price))
 
 
 def _order(tick: Tick) -> tuple[int, int]:

@@ -12,8 +12,6 @@ from decimal import Decimal
 from enum import StrEnum
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# How long a fetched quote is good while its market is open, as the original design has it.
-QUOTE_TTL = timedelta(seconds=15)
 
 
 class Session(StrEnum):

@@ -6,20 +6,22 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
+from core import clock
 from marketdata import metering
 from marketdata.errors import Kind, NotFound, ProviderDown, ProviderError
+from marketdata.freshness import OPEN_TTL
 from marketdata.metering import Call
 from marketdata.providers.base import AssetClass, Capabilities, Interval, Limited, Window
-from marketdata.quotes import QUOTE_TTL, Bar, Quote, Tick
+from marketdata.quotes import Bar, Quote, Tick
 
 
 def make_quote(symbol: str = "AAPL", price: str = "100", **fields) -> Quote:
-    now = datetime.now(UTC)
+    now = clock.now()
     values = {
-        "as_of": now, "received_at": now, "expires_at": now + QUOTE_TTL, "provider": "scripted", "volume": 1000,
+        "as_of": now, "received_at": now, "expires_at": now + OPEN_TTL, "provider": "scripted", "volume": 1000,
         **fields,
     }  # fmt: skip
     return Quote(symbol=symbol, price=Decimal(price), **values)
@@ -45,6 +47,7 @@ class Scripted(Limited):
             max_symbols_per_request=batch,
             intervals=frozenset(Interval) if bars else frozenset(),
             streams=streams,
+            always_open=True,  # or tests would go otherwise at weekends
             windows=windows,
         )
         # What would be billed
@@ -78,7 +81,7 @@ class Scripted(Limited):
 
     def _note(self, endpoint: str, symbols: Sequence[str]) -> None:
         kind = Kind.OK if self.failure is None else getattr(self.failure, "kind", Kind.TRANSIENT)
-        metering.note(Call(self.name, endpoint, datetime.now(UTC), kind, symbols=tuple(symbols)))
+        metering.note(Call(self.name, endpoint, clock.now(), kind, symbols=tuple(symbols)))
 
     def _outcome(self, symbol: str) -> Quote | ProviderError:
         if symbol in self.outcomes:
@@ -131,6 +134,8 @@ class Scripted(Limited):
 class ScriptedStream:
     def __init__(self, provider: Scripted) -> None:
         self.subscribed: set[str] = set()
+        self.taken = 0
+        """How many batches the other end is done with."""
         self._provider = provider
         self._batches: asyncio.Queue[list[Tick] | ProviderError] = asyncio.Queue()
 
@@ -149,6 +154,7 @@ class ScriptedStream:
             if isinstance(batch, ProviderError):
                 raise batch
             yield batch
+            self.taken += 1
 
     async def close(self) -> None:
         self.subscribed.clear()

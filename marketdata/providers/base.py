@@ -59,6 +59,8 @@ class Capabilities:
     streams: bool = False
     max_streamed_symbols: int | None = None
     connections_per_key: int = 1
+    silence_s: float = 60.0
+    """A stream from which nothing comes for so long, not even a sign of life, while its market is open, is dead."""
     windows: tuple[Window, ...] = ()
     actions: bool = False
     search: bool = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from marketdata.quotes import Tick
 
 
@@ -13,6 +15,10 @@ class Conflator:
         self._numbers: dict[str, int] = {}
 
     def put(self, tick: Tick) -> None:
+        """That the price stands on another base is told with whatever is said next."""
+        before = self._waiting.get(tick.symbol)
+        if before is not None and before.rebased and not tick.rebased:
+            tick = replace(tick, rebased=True)
         self._waiting[tick.symbol] = tick
 
     def drain(self) -> list[tuple[Tick, int]]:
@@ -32,7 +38,10 @@ class Conflator:
     def put_back(self, ticks: list[tuple[Tick, int]]) -> None:
         """Return what could not be published; a newer tick that came meanwhile stays."""
         for tick, _ in ticks:
-            self.put_missing(tick)
+            newer = self._waiting.get(tick.symbol)
+            self._waiting[tick.symbol] = tick
+            if newer is not None:
+                self.put(newer)
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -1,25 +1,47 @@
 """What the owner writes to PostgreSQL: last quotes each second, the bar of the running minute, the bar of the day.
 
-Bars are kept incrementally from accepted ticks. On takeover the running minute goes on from the stored row.
+Bars are kept incrementally from accepted ticks. On takeover the running minute goes on from the stored row. Trades
+that their provider may take back are remembered until the minute after theirs is over.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
-from marketdata import store
+from marketdata import freshness, store
 from marketdata.models import MinuteBar
-from marketdata.quotes import EPOCH, Bar, Quote, Tick
+from marketdata.quotes import EPOCH, Bar, Correction, Quote, Tick
 
 MINUTE_US = 60_000_000
+# Of one minute of one symbol; what came before them cannot be taken back any more.
+KEPT_TRADES = 1_000
+
+
+class _Trade(NamedTuple):
+    provider: str
+    trade_id: str
+    price: Decimal
+    size: int
+
+
+class _Sum(NamedTuple):
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: int
 
 
 @dataclass(slots=True)
 class _Running:
-    """One bar in the making; `minute` counts minutes since 1970."""
+    """One bar in the making; `minute` counts minutes since 1970.
+
+    It is `base` and then `trades`, which may still be taken back, in order of arrival.
+    """
 
     minute: int
     open: Decimal
@@ -27,12 +49,53 @@ class _Running:
     low: Decimal
     close: Decimal
     volume: int
+    base: _Sum | None = None
+    trades: list[_Trade] = field(default_factory=list)
 
     def add(self, tick: Tick) -> None:
         self.high = max(self.high, tick.price)
         self.low = min(self.low, tick.price)
         self.close = tick.price
         self.volume += tick.size
+        self.keep(tick)
+
+    def keep(self, tick: Tick) -> None:
+        """Remember the trade if it has a name under which it may be taken back."""
+        if tick.trade_id and len(self.trades) < KEPT_TRADES:
+            self.trades.append(_Trade(tick.provider, tick.trade_id, tick.price, tick.size))
+        else:
+            self.base, self.trades = self._sum(), []
+
+    def correct(self, correction: Correction) -> bool:
+        """Whether the trade was one of these; the bar is then as if it had not been, or had been right."""
+        name = (correction.provider, correction.trade_id)
+        for place, trade in enumerate(self.trades):
+            if trade[:2] == name:
+                right = [] if correction.price is None else [trade._replace(price=correction.price)]
+                self.trades[place : place + 1] = right
+                self._sum_up(instead=trade.price)
+                return True
+        return False
+
+    def flatten(self, price: Decimal) -> None:
+        """No trade is left of this minute: it is said to have stood still."""
+        self.open = self.high = self.low = self.close = price
+
+    @property
+    def is_empty(self) -> bool:
+        return self.base is None and not self.trades
+
+    def _sum(self) -> _Sum:
+        return _Sum(self.open, self.high, self.low, self.close, self.volume)
+
+    def _sum_up(self, *, instead: Decimal) -> None:
+        base = self.base
+        prices = [] if base is None else [base.open, base.high, base.low, base.close]
+        prices += [trade.price for trade in self.trades]
+        prices = prices or [instead]
+        self.open, self.close = prices[0], prices[-1]
+        self.high, self.low = max(prices), min(prices)
+        self.volume = (0 if base is None else base.volume) + sum(trade.size for trade in self.trades)
 
     def as_bar(self, symbol: str) -> Bar:
         start = EPOCH + timedelta(minutes=self.minute)
@@ -44,6 +107,7 @@ class History:
 
     def __init__(self) -> None:
         self._running: dict[str, _Running] = {}
+        self._before: dict[str, _Running] = {}
         self._since: dict[str, int] = {}
         self._finished: list[Bar] = []
         self._changed_bars: set[str] = set()
@@ -57,20 +121,45 @@ class History:
         if minute < self._since.get(tick.symbol, 0):
             return
         if bar is None or minute > bar.minute:
-            if bar is not None and tick.symbol in self._changed_bars:
-                self._finished.append(bar.as_bar(tick.symbol))
+            if bar is not None:
+                self._finish(tick.symbol, bar)
             price = tick.price
             bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
+            bar.keep(tick)
         elif minute == bar.minute:
             bar.add(tick)
         self._changed_bars.add(tick.symbol)
+
+    def _finish(self, symbol: str, bar: _Running) -> None:
+        if symbol in self._changed_bars:
+            self._finished.append(bar.as_bar(symbol))
+        if bar.trades:
+            self._before[symbol] = bar
+        else:
+            self._before.pop(symbol, None)
+
+    def correct(self, correction: Correction, last: Decimal | None) -> bool:
+        """Whether a remembered bar held the trade; `last` is what the price is without it, where that is known."""
+        symbol = correction.symbol
+        running, before = self._running.get(symbol), self._before.get(symbol)
+        for bar in (running, before):
+            if bar is None or not bar.correct(correction):
+                continue
+            if bar.is_empty and last is not None:
+                bar.flatten(last)
+            if bar is running:
+                self._changed_bars.add(symbol)
+            else:
+                self._finished.append(bar.as_bar(symbol))
+            return True
+        return False
 
     def add_quote(self, quote: Quote) -> None:
         """A published quote: the last row, and the bar of its day, which the provider's day fields make whole."""
         self._quotes[quote.symbol] = quote
         if quote.open is None or quote.high is None or quote.low is None:
             return
-        day = quote.replay_date or quote.as_of.date()
+        day = freshness.day_of(quote)
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         self._days[quote.symbol, day] = Bar(
             quote.symbol, start, quote.open, quote.high, quote.low, quote.price, quote.volume or 0
@@ -113,9 +202,8 @@ class History:
         for bar in stored:
             if bar.symbol not in self._running:
                 minute = (bar.start - EPOCH) // timedelta(minutes=1)
-                self._running[bar.symbol] = _Running(
-                    minute, bar.open, bar.high, bar.low, bar.close, bar.volume
-                )
+                stored_sum = _Sum(bar.open, bar.high, bar.low, bar.close, bar.volume)
+                self._running[bar.symbol] = _Running(minute, *stored_sum, base=stored_sum)
 
     def open_once(self, symbol: str, now_us: int) -> None:
         """The same for a symbol that does not stream, when its first quote comes in."""
@@ -126,9 +214,8 @@ class History:
         bar = self._running.get(symbol)
         if bar is not None and bar.minute < minute:
             del self._running[symbol]
-            if symbol in self._changed_bars:
-                self._changed_bars.remove(symbol)
-                self._finished.append(bar.as_bar(symbol))
+            self._finish(symbol, bar)
+            self._changed_bars.discard(symbol)
 
 
 def stored_running_minute(ids: Mapping[str, int], now: datetime) -> list[Bar]:

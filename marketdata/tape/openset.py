@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import redis
@@ -11,7 +11,8 @@ from redis.exceptions import RedisError
 
 from core import metrics
 from core.redis import client
-from marketdata.cache import BEATS_KEY, STREAMING_KEY, alive_shards
+from marketdata.cache import BEATS_KEY, STREAMING_KEY, alive_shards, decode
+from marketdata.quotes import Quote
 
 SHARDS_KEY = "tape:shards"
 # A beat is the time of Redis: who reads it compares it with the same clock.
@@ -82,6 +83,15 @@ async def beat(redis_client: redis.asyncio.Redis, shard: int, of: int) -> None:
     await pipe.execute()
 
 
+async def beats(redis_client: redis.asyncio.Redis, shard: int) -> bool:
+    """Whether an owner of this shard has beaten lately; raises RedisError."""
+    pipe = redis_client.pipeline(transaction=False)
+    pipe.hgetall(BEATS_KEY)
+    pipe.time()
+    known, now = await pipe.execute()
+    return str(shard).encode() in alive_shards(known, now)
+
+
 async def leave(redis_client: redis.asyncio.Redis, shard: int) -> None:
     """The owner goes: nobody need wait for the missed beats."""
     await redis_client.hdel(BEATS_KEY, str(shard))
@@ -90,6 +100,18 @@ async def leave(redis_client: redis.asyncio.Redis, shard: int) -> None:
 def shards(redis_client: redis.Redis) -> int:
     """How many shards the tape has, as its owners say; 0 when none has said anything. Raises RedisError."""
     return int(redis_client.get(SHARDS_KEY) or 0)
+
+
+async def fetched(redis_client: redis.asyncio.Redis, shard: int, block_ms: int) -> AsyncIterator[Quote]:
+    """The quotes that are handed over to the owner from now on; raises RedisError."""
+    # Where the stream stands now: "$" would skip what comes in between two reads.
+    seconds, microseconds = await redis_client.time()
+    position: bytes | str = f"{seconds}{microseconds // 1000:03}-0"
+    while True:
+        answer: Any = await redis_client.xread({inbox_key(shard): position}, block=block_ms)
+        for entry_id, fields in entries(answer):
+            position = entry_id
+            yield decode(fields[b"q"])
 
 
 def entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

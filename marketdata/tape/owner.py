@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -23,18 +21,17 @@ from core.database import in_thread
 from core.loops import Tasks
 from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
 from core.redis import async_client
-from core.resilience import Backoff
-from marketdata import backfill, demand, lookup, store
-from marketdata.acceptance import Acceptance
-from marketdata.cache import decode
-from marketdata.providers import registry
-from marketdata.providers.registry import Purpose
-from marketdata.quotes import QUOTE_TTL, NoQuote, Quote, Tick, quote_of, tick_of
+from marketdata import backfill, demand, freshness, ledger, lookup, market_hours, splits, store
+from marketdata.baseline import Split
+from marketdata.models import Cause
+from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
 from marketdata.tape import history, openset, report
-from marketdata.tape.conflation import Conflator
+from marketdata.tape.intake import Intake
 from marketdata.tape.publish import publish_quotes
+from marketdata.tape.purchases import Meter
+from marketdata.tape.saying import Saying
 from marketdata.tape.sharding import shard_of
-from marketdata.tape.upstream import Upstream
+from marketdata.tape.streams import Streams
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +49,11 @@ STORE_QUOTES_EVERY_S = 1.0
 STORE_BARS_EVERY_S = 10.0
 REPORT_EVERY_S = 2.0
 BEAT_EVERY_S = 1.0
+SAY_EVERY_S = 0.5
+NOTE_PURCHASES_EVERY_S = 60.0
+READ_SPLITS_EVERY_S = 60.0
+# A former owner notices its successor with its next beat, and closes its connections.
+FORMER_BEATS = 2
 INBOX_BLOCK_MS = 1_000
 
 # Which of them mean that a server is away, `outage_of` decides.
@@ -97,6 +99,10 @@ async def _release(name: str, epoch: int) -> None:
         logger.warning("tape %s: PostgreSQL is away; the lease runs out by itself", name)
 
 
+def _ttl(tick: Tick, now: datetime) -> timedelta:
+    return freshness.ttl_from(freshness.provider_named(tick.provider), tick.symbol, now)
+
+
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
     with suppress(TimeoutError):
@@ -110,21 +116,26 @@ class Term:
     def __init__(self, shard: int, shards: int, epoch: int, holder: str) -> None:
         self.shard, self.shards, self.epoch, self.holder = shard, shards, epoch, holder
         self.lease = lease_name(shard, shards)
-        self.upstreams: dict[str, Upstream] = {}
         self.open: set[str] = set()
         self.latest: dict[str, Quote] = {}
-        self.counts: defaultdict[str, report.Counts] = defaultdict(report.Counts)
+        self._tasks = Tasks()
+        self.streams = Streams(
+            shard, shards, on_events=self.on_ticks, on_change=self._streams_changed, start=self._tasks.start
+        )
+        self._intake = Intake(routed_to=self.streams.routed_to, streamed_by=self.streams.streamed_by)
+        self.counts = self._intake.counts
+        self._conflator, self._history = self._intake.conflator, self._intake.history
+        self._meter = Meter()
         self._ids: dict[str, int] = {}
         self._unwanted_since: dict[str, float] = {}
-        self._acceptance = Acceptance()
-        self._conflator = Conflator()
-        self._history = history.History()
+        self._saying = Saying(shard, self._refresh, self._tasks.start)
+        self._connects_at = 0.0
         self._wake = asyncio.Event()
         self._redis_knows = False  # whether Redis holds all that this term has said
-        self._tasks = Tasks()
 
     async def run(self, stop: asyncio.Event) -> bool:
         """True when stopped while still the owner; False when the lease was lost."""
+        await self._try(self._look_for_former)
         self._begin()
         try:
             await self._tasks.run_until(stop)
@@ -133,18 +144,28 @@ class Term:
             known = lost.known
             logger.warning("tape %s: epoch %s lost its lease", self.lease, self.epoch)
             await self._try(lambda: in_thread(leases.give_way, self.lease, self.epoch, known))
+            await self._note_purchases()
             return False
+        await self._note_purchases()
         return True
+
+    async def _look_for_former(self) -> None:
+        """A former owner that still beats may have its connections open, of which a key may have only one."""
+        if await openset.beats(async_client(), self.shard):
+            self._connects_at = clock.monotonic() + FORMER_BEATS * BEAT_EVERY_S
 
     def _begin(self) -> None:
         """Each of these is part of the term: when one fails, the term fails, and the process with it."""
         self._tasks.start(self._every(BEAT_EVERY_S, self._beat))
         self._tasks.start(self._every(RENEW_EVERY_S * settings.TIME_FACTOR, self._renew))
         self._tasks.start(self._every(RECONCILE_EVERY_S, self._reconcile, self._wake))
+        self._tasks.start(self._every(SAY_EVERY_S, self._say_streaming, self._saying.changed))
         self._tasks.start(self._every(CONFLATE_EVERY_S, self._publish))
         self._tasks.start(self._every(STORE_QUOTES_EVERY_S, self._store_quotes))
         self._tasks.start(self._every(STORE_BARS_EVERY_S, self._store_bars))
         self._tasks.start(self._every(REPORT_EVERY_S, self._report))
+        self._tasks.start(self._every(READ_SPLITS_EVERY_S, self._read_splits))
+        self._tasks.start(self._every(NOTE_PURCHASES_EVERY_S, self._note_purchases))
         self._tasks.start(self._forever(self._listen))
         self._tasks.start(self._forever(self._read_inbox))
 
@@ -212,12 +233,10 @@ class Term:
         )
 
     async def _tell_all(self) -> None:
-        """Raise the epoch in Redis, then say again all that is open and the last quote of each."""
+        """Raise the epoch in Redis, then say again all that streams and the last quote of each."""
         if not await publish_quotes([], shard=self.shard, epoch=self.epoch):
             raise LeaseLost
-        redis = async_client()
-        left_behind = await openset.said_open(redis, self.shard) - self.open
-        await openset.write_open(redis, self.shard, self.open, drop=left_behind)
+        await self._saying.say_all(self.streams.streaming())
         for quote in self.latest.values():
             self._conflator.put_missing(tick_of(quote))
         self._redis_knows = True
@@ -227,13 +246,17 @@ class Term:
     async def _reconcile(self) -> None:
         wanted = await in_thread(demand.wanted)
         mine = {symbol: w for symbol, w in wanted.items() if shard_of(symbol, self.shards) == self.shard}
+        new = {symbol: w.ticker_id for symbol, w in mine.items() if symbol not in self._ids}
         self._ids.update({symbol: w.ticker_id for symbol, w in mine.items()})
-        routes = {symbol: registry.route(symbol, purpose=Purpose.STREAM) for symbol in mine}
-        streamed = {symbol for symbol, provider in routes.items() if provider is not None}
+        if new:
+            self._know_splits(await in_thread(splits.splits_on, splits.today(), new))
+        streamed = {symbol for symbol in mine if self.streams.candidates(symbol)}
         keep = streamed | self._in_grace(self.open - streamed)
         added, dropped = keep - self.open, self.open - keep
         if added or dropped:
             await self._move(added, dropped)
+        if clock.monotonic() >= self._connects_at:
+            self.streams.follow({one: mine[one].holders if one in mine else 0 for one in self.open})
 
     def _in_grace(self, unwanted: Collection[str]) -> set[str]:
         now = clock.monotonic()
@@ -244,67 +267,55 @@ class Term:
         return waiting
 
     async def _move(self, added: set[str], dropped: set[str]) -> None:
-        """The servers that can be away are asked first or told last, so that a failure leaves nothing half done."""
+        """PostgreSQL, which can be away, is asked first, so that a failure leaves nothing half done."""
         ids = {symbol: self._ids[symbol] for symbol in added}
         resumed = await in_thread(history.stored_running_minute, ids, clock.now())
         self.open = (self.open | added) - dropped
         self._history.open(added, resumed, clock.now_us())
         for symbol in dropped:
             self.latest.pop(symbol, None)
-            self._acceptance.forget(symbol)
-        self._route_upstream()
+            self._intake.acceptance.forget(symbol)
         if added:
             self._tasks.start(self._seed(added))
-        await openset.write_open(async_client(), self.shard, self.open, drop=dropped)
 
-    def _route_upstream(self) -> None:
-        by_provider: dict[str, set[str]] = {name: set() for name in self.upstreams}
-        for symbol in self.open:
-            provider = registry.route(symbol, purpose=Purpose.STREAM)
-            if provider is not None:
-                self._upstream(provider.name)
-                by_provider.setdefault(provider.name, set()).add(symbol)
-        for name, symbols in by_provider.items():
-            self.upstreams[name].want(symbols)
+    def _streams_changed(self) -> None:
+        self._meter.follow(clock.monotonic(), self.streams.by_provider())
+        self._saying.changed.set()
 
-    def _upstream(self, name: str) -> Upstream:
-        found = self.upstreams.get(name)
-        if found is None:
-            backoff = Backoff(base_s=settings.TIME_FACTOR, cap_s=60 * settings.TIME_FACTOR)
-            found = self.upstreams[name] = Upstream(registry.provider(name), self.on_ticks, backoff)
-            self._tasks.start(found.run())
-        return found
+    async def _say_streaming(self) -> None:
+        await self._saying.say(self.streams.streaming(), self.open)
 
     async def _seed(self, symbols: Collection[str]) -> None:
         """Newly opened symbols show a price at once, before their next trade: one shared request at most."""
-        outcomes = await in_thread(lookup.get_quotes, sorted(symbols))
-        self.on_ticks([tick_of(outcome) for outcome in outcomes.values() if not isinstance(outcome, NoQuote)])
+        await self._refresh(symbols)
         await self._try(lambda: in_thread(backfill.ask_for, sorted(symbols)))
+
+    async def _refresh(self, symbols: Collection[str]) -> None:
+        outcomes = await in_thread(lookup.get_quotes, sorted(symbols))
+        for outcome in outcomes.values():
+            if not isinstance(outcome, NoQuote) and outcome.symbol in self.open:
+                self._intake.take_fetched(outcome, clock.now_us())
+
+    async def _read_splits(self) -> None:
+        await in_thread(market_hours.refresh)
+        self._know_splits(await in_thread(splits.splits_on, splits.today(), dict(self._ids)))
+
+    def _know_splits(self, found: dict[str, Split]) -> None:
+        self._intake.acceptance.splits.update(found)
 
     # --- ticks in, quotes out
 
-    def on_ticks(self, ticks: Sequence[Tick]) -> None:
-        """Believe or refuse each tick; the believed ones count for the bars, the newest is published."""
-        now_us = clock.now_us()
-        for tick in ticks:
-            if tick.symbol not in self.open:
-                self.counts[tick.provider].refuse(tick, "not_wanted")
-                continue
-            verdict = self._acceptance.judge(tick, now_us)
-            if verdict.refusal is not None:
-                self.counts[tick.provider].refuse(tick, verdict.refusal.value)
-            for believed in verdict.ticks:
-                self._conflator.put(believed)
-                self._history.add_tick(believed)
-                self.counts[believed.provider].accept(believed, now_us)
+    def on_ticks(self, events: Sequence[StreamEvent]) -> None:
+        self._intake.take(events, self.open, clock.now_us())
 
     async def _publish(self) -> None:
+        now = clock.now()
+        self._intake.take_overdue(microseconds(now))
         numbered = self._conflator.drain()
         if not numbered:
             return
-        now = clock.now()
         quotes = [
-            quote_of(tick, received_at=now, ttl=QUOTE_TTL, epoch=self.epoch, seq=seq)
+            quote_of(tick, received_at=now, ttl=_ttl(tick, now), epoch=self.epoch, seq=seq)
             for tick, seq in numbered
         ]
         for quote in quotes:
@@ -330,23 +341,8 @@ class Term:
 
     async def _read_inbox(self) -> None:
         """Quotes that Celery fetched for wanted tickers that do not stream: the same acceptance, the same numbers."""
-        key = openset.inbox_key(self.shard)
-        # Where the stream stands now: "$" would skip what comes in between two reads.
-        seconds, microseconds = await async_client().time()
-        position: bytes | str = f"{seconds}{microseconds // 1000:03}-0"
-        while True:
-            answer: Any = await async_client().xread({key: position}, block=INBOX_BLOCK_MS)
-            for entry_id, fields in openset.entries(answer):
-                position = entry_id
-                self.take_fetched(decode(fields[b"q"]))
-
-    def take_fetched(self, quote: Quote) -> None:
-        """A wanted ticker that does not stream: the same judge, the same numbers."""
-        now_us = clock.now_us()
-        for believed in self._acceptance.judge(tick_of(quote), now_us).ticks:
-            self._conflator.put(believed)
-            self._history.open_once(believed.symbol, now_us)
-            self._history.add_tick(believed)
+        async for quote in openset.fetched(async_client(), self.shard, INBOX_BLOCK_MS):
+            self._intake.take_fetched(quote, clock.now_us())
 
     # --- what lasts
 
@@ -369,9 +365,16 @@ class Term:
                 raise
 
     async def _report(self) -> None:
-        rows = report.rows(self.shard, self.epoch, self.holder, self.upstreams, self.counts)
+        office = report.Office(self.shard, self.epoch, self.holder)
+        rows = report.rows(office, self.streams.upstreams, self.counts, self.streams.routes.over)
         if rows:
             await in_thread(self._write, lambda: report.write(rows))
+
+    async def _note_purchases(self) -> None:
+        """The ledger keeps them while PostgreSQL is away; they are owed whoever owns the shard by now."""
+        calls = self._meter.take(clock.monotonic(), clock.now())
+        if calls:
+            await in_thread(ledger.record, calls, Cause.STREAM)
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write while holding the lease row, so that no new owner can begin before this is done."""

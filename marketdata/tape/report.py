@@ -9,8 +9,10 @@ from datetime import datetime, timedelta
 
 from core import clock, metrics
 from marketdata.models import Upstream as UpstreamRow
-from marketdata.quotes import EPOCH, Tick
+from marketdata.quotes import EPOCH, StreamEvent, Tick
 from marketdata.tape.upstream import Upstream
+
+MAX_TEXT = 300
 
 
 @dataclass
@@ -26,36 +28,61 @@ class Counts:
         self.last_tick_us = now_us
         metrics.ticks_accepted.labels(provider=tick.provider).inc()
 
-    def refuse(self, tick: Tick, reason: str) -> None:
+    def refuse(self, event: StreamEvent, reason: str) -> None:
         self.refused[reason] += 1
-        metrics.ticks_refused.labels(provider=tick.provider, reason=reason).inc()
+        metrics.ticks_refused.labels(provider=event.provider, reason=reason).inc()
 
     @property
     def last_tick_at(self) -> datetime | None:
         return EPOCH + timedelta(microseconds=self.last_tick_us) if self.last_tick_us else None
 
 
+@dataclass(frozen=True, slots=True)
+class Office:
+    """Whose report it is."""
+
+    shard: int
+    epoch: int
+    holder: str
+
+
 def rows(
-    shard: int, epoch: int, holder: str, upstreams: Mapping[str, Upstream], counts: Mapping[str, Counts]
+    office: Office,
+    upstreams: Mapping[str, Upstream],
+    counts: Mapping[str, Counts],
+    over: Mapping[str, int],
 ) -> list[UpstreamRow]:
+    """`over`: how many symbols each provider had no room for."""
     now = clock.now()
     return [
         UpstreamRow(
-            shard=str(shard),
+            shard=str(office.shard),
             provider=name,
             state=upstream.state,
-            holder=holder,
-            epoch=epoch,
+            holder=office.holder,
+            epoch=office.epoch,
             symbols_open=len(upstream.subscribed),
             ticks_accepted=counts[name].accepted,
             ticks_refused=counts[name].refused.total(),
             last_tick_at=counts[name].last_tick_at,
             since=upstream.since,
-            last_error=upstream.last_error,
+            last_error=trouble(upstream, over.get(name, 0)),
             reported_at=now,
         )
         for name, upstream in upstreams.items()
     ]
+
+
+def trouble(upstream: Upstream, over: int) -> str:
+    """What an operator should know: the last error, when it is tried again, what found no room."""
+    parts = [upstream.last_error] if upstream.last_error else []
+    if upstream.retry_at is not None:
+        parts.append(f"next try at {upstream.retry_at:%H:%M:%S} UTC")
+    if over:
+        parts.append(f"{over} symbols over its limit")
+    if refused := len(upstream.refused):
+        parts.append(f"{refused} symbols refused")
+    return "; ".join(parts)[:MAX_TEXT]
 
 
 _UPDATED = [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from marketdata import acceptance
 from marketdata.acceptance import Acceptance, Refusal
+from marketdata.plausibility import TOO_BIG
 from tests.marketdata.test_acceptance import NOW, SECOND, tick
 
 HALF = Decimal("0.5")
@@ -99,6 +100,6 @@ def test_what_comes_out_is_always_a_price_in_order(tape):
         ).ticks
     ]
 
-    assert all(one.price.is_finite() and 0 < one.price < acceptance.TOO_BIG and one.size >= 0 for one in out)
+    assert all(one.price.is_finite() and 0 < one.price < TOO_BIG and one.size >= 0 for one in out)
     assert [one.as_of_us for one in out] == sorted(one.as_of_us for one in out)
     assert judge.accepted == len(out)

@@ -20,6 +20,7 @@ from marketdata.cache import BEATS_KEY, decode
 from marketdata.models import MinuteBar
 from marketdata.models import Quote as QuoteRow
 from marketdata.providers import registry
+from marketdata.providers.registry import Purpose
 from marketdata.quotes import Tick
 from marketdata.tape import openset, owner
 from marketdata.tape.owner import Term, lease_name, serve
@@ -158,6 +159,7 @@ async def test_each_shard_opens_only_its_own(tape):
     symbols = [f"S{number}" for number in range(12)]
     await tape.watch(*symbols)
     mine = {symbol for symbol in symbols if shard_of(symbol, 3) == 1}
+    tape.provider.capabilities = replace(tape.provider.capabilities, connections_per_key=3)
 
     office = await begin(1, 3)
 
@@ -246,7 +248,7 @@ async def test_a_tape_without_providers_that_stream_opens_nothing(tape):
     office = await begin()
     await tape.until(lambda: client().hexists(BEATS_KEY, "0"))
 
-    assert registry.route("AAPL", purpose=owner.Purpose.STREAM) is None
+    assert registry.route("AAPL", purpose=Purpose.STREAM) is None
     assert await office.end() is True
     assert tape.provider.connects == 0
 

@@ -12,6 +12,7 @@ from core.resilience import Backoff
 from marketdata.models import Upstream as UpstreamRow
 from marketdata.quotes import Tick
 from marketdata.tape import report
+from marketdata.tape.report import Office
 from marketdata.tape.upstream import Upstream
 from tests.providers import Scripted
 
@@ -42,8 +43,8 @@ def test_there_is_one_row_for_each_shard_and_provider_and_it_says_the_newest():
         counts["scripted"].accept(replace(TICK, provider="scripted"), number)
         upstream.subscribed = {f"S{n}" for n in range(number)}
         upstream.last_error = "lost" * number
-        report.write(report.rows(0, number, holder, {"scripted": upstream}, counts))
-    report.write(report.rows(1, 9, "c", {"scripted": upstream}, counts))
+        report.write(report.rows(Office(0, number, holder), {"scripted": upstream}, counts, {}))
+    report.write(report.rows(Office(1, 9, "c"), {"scripted": upstream}, counts, {}))
 
     row = UpstreamRow.objects.get(shard="0")
     assert (row.holder, row.epoch, row.symbols_open, row.ticks_accepted, row.last_error, row.state) == (
@@ -53,4 +54,4 @@ def test_there_is_one_row_for_each_shard_and_provider_and_it_says_the_newest():
 
 
 def test_without_connections_there_is_nothing_to_report():
-    assert report.rows(0, 1, "a", {}, defaultdict(report.Counts)) == []
+    assert report.rows(Office(0, 1, "a"), {}, defaultdict(report.Counts), {}) == []

@@ -1,0 +1,75 @@
+"""What comes in: judged, counted, and handed on to the bars and to the next publication."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Container, Sequence
+
+from marketdata.acceptance import Acceptance
+from marketdata.quotes import Correction, Quote, StreamEvent, Tick, tick_of
+from marketdata.tape.conflation import Conflator
+from marketdata.tape.history import History
+from marketdata.tape.report import Counts
+
+NOT_WANTED = "not_wanted"
+UNKNOWN_CORRECTION = "unknown_correction"
+
+
+class Intake:
+    """Everything that says a price goes through here, in the order of arrival."""
+
+    def __init__(
+        self, *, routed_to: Callable[[str], str | None], streamed_by: Callable[[str], str | None]
+    ) -> None:
+        """Who should stream a symbol, and who really does."""
+        self.counts: defaultdict[str, Counts] = defaultdict(Counts)
+        self.acceptance = Acceptance()
+        self.conflator = Conflator()
+        self.history = History()
+        self._routed_to, self._streamed_by = routed_to, streamed_by
+
+    def take(self, events: Sequence[StreamEvent], wanted: Container[str], now_us: int) -> None:
+        """Streamed events. What comes of symbols that are not wanted, or no longer from there, is left out."""
+        for event in events:
+            if event.symbol not in wanted or self._routed_to(event.symbol) not in (None, event.provider):
+                self.counts[event.provider].refuse(event, NOT_WANTED)
+            elif isinstance(event, Tick):
+                self._take(event, now_us)
+            else:
+                self._correct(event, now_us)
+
+    def take_fetched(self, quote: Quote, now_us: int) -> None:
+        """What was bought for a wanted ticker; not while another provider streams it and has said a price."""
+        streamed_by = self._streamed_by(quote.symbol)
+        if streamed_by not in (None, quote.provider) and streamed_by == self.acceptance.source_of(
+            quote.symbol
+        ):
+            return
+        self.history.open_once(quote.symbol, now_us)
+        self._take(tick_of(quote), now_us)
+
+    def take_overdue(self, now_us: int) -> None:
+        """What was held, and is believed because nothing has contradicted it."""
+        for tick in self.acceptance.overdue(now_us):
+            self._keep(tick, now_us)
+
+    def _take(self, tick: Tick, now_us: int) -> None:
+        verdict = self.acceptance.judge(tick, now_us)
+        if verdict.refusal is not None:
+            self.counts[tick.provider].refuse(tick, verdict.refusal.value)
+        for believed in verdict.ticks:
+            self._keep(believed, now_us)
+
+    def _keep(self, believed: Tick, now_us: int) -> None:
+        self.conflator.put(believed)
+        self.history.add_tick(believed)
+        self.counts[believed.provider].accept(believed, now_us)
+
+    def _correct(self, correction: Correction, now_us: int) -> None:
+        """An earlier trade is taken back: where it was the last price, the one before it is said again."""
+        is_known, instead = self.acceptance.correct(correction, now_us)
+        if instead is not None:
+            self.conflator.put(instead)
+        is_in_bar = self.history.correct(correction, instead.price if instead is not None else None)
+        if not is_known and not is_in_bar:
+            self.counts[correction.provider].refuse(correction, UNKNOWN_CORRECTION)

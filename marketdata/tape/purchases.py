@@ -1,0 +1,56 @@
+"""What streaming buys: minutes of symbols, counted as long as they are really open, noted once a minute."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from marketdata.errors import Kind
+from marketdata.metering import Call
+from marketdata.providers.base import Unit
+
+ENDPOINT = "stream"
+
+
+class Meter:
+    """`follow` at every change; `take` what was open since the last time. Times are any one clock's seconds."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, dict[str, float]] = defaultdict(dict)
+        self._over: dict[str, dict[str, float]] = _seconds()
+
+    def follow(self, now_s: float, open_now: Mapping[str, Collection[str]]) -> None:
+        """These symbols are open at these providers from now on."""
+        for name in self._open.keys() | open_now.keys():
+            symbols, since = open_now.get(name, ()), self._open[name]
+            for symbol in since.keys() - set(symbols):
+                self._over[name][symbol] += now_s - since.pop(symbol)
+            for symbol in symbols:
+                since.setdefault(symbol, now_s)
+
+    def take(self, now_s: float, at: datetime) -> list[Call]:
+        """One purchase for each provider that had something open."""
+        for name, since in self._open.items():
+            for symbol, began in since.items():
+                self._over[name][symbol] += now_s - began
+                since[symbol] = now_s
+        over, self._over = self._over, _seconds()
+        return [_purchase(name, seconds, at) for name, seconds in sorted(over.items()) if seconds]
+
+
+def _purchase(name: str, seconds: Mapping[str, float], at: datetime) -> Call:
+    return Call(
+        provider=name,
+        endpoint=ENDPOINT,
+        at=at,
+        kind=Kind.OK,
+        symbols=tuple(sorted(seconds)),
+        units=(Decimal(sum(seconds.values())) / 60).quantize(Decimal("0.000001")),
+        unit=Unit.SYMBOL_MINUTE,
+    )
+
+
+def _seconds() -> dict[str, dict[str, float]]:
+    return defaultdict(lambda: defaultdict(float))
