@@ -51,18 +51,19 @@ class TradingDay:
     post_closes: datetime
 
     def spans(self) -> Iterator[Span]:
-        yield Span(self.pre_opens, self.opens, Session.PRE)
-        yield Span(self.opens, self.closes, Session.REGULAR)
-        yield Span(self.closes, self.post_closes, Session.POST)
+        yield Span(self.pre_opens, self.opens, Session.PRE, self.day)
+        yield Span(self.opens, self.closes, Session.REGULAR, self.day)
+        yield Span(self.closes, self.post_closes, Session.POST, self.day)
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A session with `start <= moment < end`."""
+    """A session with `start <= moment < end`, and the day whose trading began last then."""
 
     start: datetime
     end: datetime
     session: Session
+    day: date
 
 
 class Calendar:
@@ -84,11 +85,11 @@ class Calendar:
     def opens(self, day: date) -> datetime | None:
         """When the regular session of this day begins, in UTC; None where there is none."""
         hours = self.hours(day)
-        return hours and hours.opens
+        return hours.opens if hours else None
 
     def closes(self, day: date) -> datetime | None:
         hours = self.hours(day)
-        return hours and hours.closes
+        return hours.closes if hours else None
 
     def hours(self, day: date) -> TradingDay | None:
         """The hours of one day, in UTC; None on a day without trading."""
@@ -119,7 +120,7 @@ class Calendar:
 
     def trading_day_of(self, moment: datetime) -> date:
         """The day whose trading began last: of a moment at night, at a weekend or on a holiday the day before it."""
-        return next(hours.day for hours in self._back_from(_day_of(moment)) if hours.pre_opens <= moment)
+        return self.span_at(moment).day
 
     def _span_at(self, moment: datetime) -> Span:
         today = _day_of(moment)
@@ -127,9 +128,9 @@ class Calendar:
         for span in hours.spans() if hours else ():
             if span.start <= moment < span.end:
                 return span
-        ended = next(one.post_closes for one in self._back_from(today) if one.post_closes <= moment)
+        before = next(one for one in self._back_from(today) if one.post_closes <= moment)
         begins = next(one.pre_opens for one in self._from(today) if one.pre_opens > moment)
-        return Span(ended, begins, Session.CLOSED)
+        return Span(before.post_closes, begins, Session.CLOSED, before.day)
 
     def _from(self, day: date) -> Iterator[TradingDay]:
         return filter(None, (self.hours(day + timedelta(days=n)) for n in count()))

@@ -24,6 +24,9 @@ WAKE_CHANNEL = "tape:wake"
 # Many changes at once need one wake-up: the tape looks at the whole demand anyway.
 WAKE_PAUSE_S = 0.1
 
+# What a source of alerts says as `why`: such a ticker is asked for also while nobody looks.
+ALERT = "alert"
+
 Source = Callable[[], "QuerySet[Any, tuple[int, int, str]]"]
 _sources: dict[str, Source] = {}
 _last_wake = 0.0
@@ -31,12 +34,13 @@ _last_wake = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One ticker that somebody wants: by how many, and how fresh at most."""
+    """One ticker that somebody wants: by how many, how fresh at most, and how fresh the alerts on it need it."""
 
     ticker_id: int
     symbol: str
     holders: int
     fresh_s: int
+    alert_s: int | None = None
 
 
 def register(name: str, source: Source) -> None:
@@ -58,11 +62,12 @@ def wanted() -> dict[str, Wanted]:
     if not parts:
         return {}
     statement = (
-        f"SELECT ticker.id, ticker.symbol, count(*), min(wish.fresh_s) FROM ({' UNION ALL '.join(parts)}) AS wish "  # noqa: S608 -- compiled by the ORM
+        "SELECT ticker.id, ticker.symbol, count(*), min(fresh_s), min(fresh_s) FILTER (WHERE why = %s) "  # noqa: S608 -- compiled by the ORM
+        f"FROM ({' UNION ALL '.join(parts)}) AS wish "
         "JOIN marketdata_ticker AS ticker ON ticker.id = wish.ticker_id GROUP BY ticker.id"
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, params)
+        cursor.execute(statement, [ALERT, *params])
         return {row[1]: Wanted(*row) for row in cursor.fetchall()}
 
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from core import clock
 from marketdata import market_hours
 from marketdata.calendar import NEW_YORK
 from marketdata.instruments import asset_class_of, is_foreign
 from marketdata.providers import registry
 from marketdata.providers.base import AssetClass, Provider
-from marketdata.quotes import Session
+from marketdata.quotes import Quote, Session
 
 OPEN_TTL = timedelta(seconds=15)
 OTHERWISE_TTL = timedelta(minutes=5)
@@ -54,18 +53,29 @@ def ttl_of(symbol: str, moment: datetime) -> timedelta:
     return max(OPEN_TTL, min(OTHERWISE_TTL, before_open))
 
 
-def session_now(symbol: str, provider: Provider | None = None) -> Session:
-    """The session now, as the given or the preferred provider keeps it."""
-    if _is_always_open(provider or registry.route(symbol)):
-        return Session.REGULAR
-    return session_of(symbol, clock.now())
+def session_from(provider: Provider | None, symbol: str, moment: datetime) -> Session:
+    """The session as this provider keeps it; without one it follows from the symbol alone."""
+    return Session.REGULAR if _is_always_open(provider) else session_of(symbol, moment)
 
 
-def ttl_now(symbol: str, provider: Provider | None = None) -> timedelta:
-    """How long a quote that comes from the given or the preferred provider now is good."""
-    if _is_always_open(provider or registry.route(symbol)):
-        return OPEN_TTL
-    return ttl_of(symbol, clock.now())
+def ttl_from(provider: Provider | None, symbol: str, moment: datetime) -> timedelta:
+    """How long a quote that this provider gave at this moment is good."""
+    return OPEN_TTL if _is_always_open(provider) else ttl_of(symbol, moment)
+
+
+def provider_named(name: str) -> Provider | None:
+    """None where the settings name it no more."""
+    return next((one for one in registry.providers() if one.name == name), None)
+
+
+def day_of(quote: Quote) -> date:
+    """The day whose bar the quote belongs to: the replayed one, UTC's where the market is made up, its market's."""
+    if quote.replay_date is not None:
+        return quote.replay_date
+    provider = provider_named(quote.provider)
+    if provider is not None and provider.capabilities.simulated:
+        return quote.as_of.astimezone(UTC).date()
+    return trading_day_of(quote.symbol, quote.as_of)
 
 
 def trading_day_of(symbol: str, moment: datetime) -> date:

@@ -13,6 +13,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import suppress
 
 import orjson
 from redis.exceptions import RedisError
@@ -21,6 +22,7 @@ from core import clock, live, metrics
 from core.database import in_thread
 from core.loops import Tasks
 from core.outages import OUTAGES
+from marketdata import attention, market_hours
 from marketdata.cache import decode, read_latest
 from marketdata.quotes import Quote, Reason
 from marketdata.symbols import group_name
@@ -38,6 +40,8 @@ SILENT_AFTER_S = 3.0
 HEARTBEAT_EVERY_S = 5.0
 WATCH_EVERY_S = 0.5
 FAILED_PAUSE_S = 0.5
+# People who come one after the other are told of together.
+ATTEND_PAUSE_S = 1.0
 
 Position = tuple[int, int]
 
@@ -56,6 +60,7 @@ class PriceHub:
         self._receiver = live.Receiver()
         self._tasks = Tasks()
         self._something_changed = asyncio.Event()
+        self._newly_followed = asyncio.Event()
         self._silent_shards: set[int] = set()
         self._shards = 1
         self._beats: dict[int, float] = {}
@@ -82,6 +87,7 @@ class PriceHub:
             self._followers[symbol].add(client)
             client.symbols.add(symbol)
         metrics.hub_symbols.set(len(self._followers))
+        self._newly_followed.set()
         await self._join_missing()
         return await self._read(symbols)
 
@@ -119,7 +125,7 @@ class PriceHub:
     def _start(self) -> None:
         self._started_at = clock.monotonic()
         self._hearing = self._tasks.start(self._for_ever(self._hear))
-        for work in (self._flush, self._resync, self._watch, self._heartbeat, self._renew):
+        for work in (self._flush, self._resync, self._watch, self._heartbeat, self._renew, self._attend):
             self._tasks.start(self._for_ever(work))
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -306,6 +312,16 @@ class PriceHub:
                 await self.remove(client)
             for refused in verdict.lost:
                 await self.unfollow(client, client.lose(refused, had))
+
+    async def _attend(self) -> None:
+        """Say which tickers somebody looks at: at once when there are new ones, and as long as it lasts."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(attention.TELL_EVERY_S):
+                await self._newly_followed.wait()
+        self._newly_followed.clear()
+        await asyncio.to_thread(attention.look, list(self._followers))
+        await in_thread(market_hours.refresh)
+        await asyncio.sleep(ATTEND_PAUSE_S)
 
 
 _hub: tuple[asyncio.AbstractEventLoop, PriceHub] | None = None

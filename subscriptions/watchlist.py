@@ -18,8 +18,8 @@ from django.utils import timezone
 from accounts.models import User
 from accounts.tiers import LIMITS, Tier, limits_of
 from marketdata import demand
+from marketdata.freshness import OPEN_TTL
 from marketdata.models import Ticker
-from marketdata.quotes import QUOTE_TTL
 from subscriptions.errors import TierLimit
 from subscriptions.models import Subscription, WatchInterval
 
@@ -142,7 +142,7 @@ def wanted_by_people() -> QuerySet[Subscription, tuple[int, int, str]]:
     """The demand of all subscriptions, for `marketdata.demand`."""
     return Subscription.objects.active().values_list(
         "ticker_id",
-        Value(QUOTE_TTL.seconds, output_field=IntegerField()),
+        Value(OPEN_TTL.seconds, output_field=IntegerField()),
         Value("watched", output_field=CharField()),
     )
 

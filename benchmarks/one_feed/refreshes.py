@@ -10,9 +10,10 @@ from datetime import timedelta
 from benchmarks.vendor.bill import Bill, Counted
 from benchmarks.vendor.provider import CountedProvider, price_of
 from core import clock
-from marketdata import cache, claims, demand, lookup, polling
+from marketdata import attention, cache, claims, demand, lookup, polling
+from marketdata.freshness import OPEN_TTL
 from marketdata.providers import registry
-from marketdata.quotes import QUOTE_TTL, Quote
+from marketdata.quotes import Quote
 
 # A fetch answers for everybody who asks this soon after it; a refresh comes later than that.
 SETTLED_S = claims.SETTLED_MS / 1000 + 0.1
@@ -27,7 +28,7 @@ _passed = timedelta()
 
 def let_time_pass() -> None:
     """Until every quote is too old: really where Redis counts, by setting our clock forward for the rest."""
-    set_clock_forward(_passed + QUOTE_TTL)
+    set_clock_forward(_passed + OPEN_TTL)
     time.sleep(SETTLED_S)
 
 
@@ -48,6 +49,7 @@ def refresh(bill: Bill) -> tuple[Counted, list[str]]:
     let_time_pass()
     bill.reset()
     with registry.override(CountedProvider(bill.address, streams=False)):
+        attention.look(demand.wanted())  # what nobody looks at is asked every five minutes only
         polling.fetch_wanted()
     counted = bill.read()
     wrong = _wrong_prices(counted.prices)

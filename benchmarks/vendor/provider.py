@@ -14,9 +14,10 @@ from benchmarks.vendor.server import LONGEST_LINE
 from core import clock
 from marketdata import metering
 from marketdata.errors import Kind, ProviderDown, ProviderError
+from marketdata.freshness import OPEN_TTL
 from marketdata.metering import Call
 from marketdata.providers.base import AssetClass, Capabilities, Interval, Limited
-from marketdata.quotes import QUOTE_TTL, Bar, Quote, Tick
+from marketdata.quotes import Bar, Quote, Tick
 
 BATCH_SIZE = 50
 
@@ -105,7 +106,7 @@ def _quote(symbol: str, cents: int, now: datetime) -> Quote:
         price=price_of(cents),
         as_of=now,
         received_at=now,
-        expires_at=now + QUOTE_TTL,
+        expires_at=now + OPEN_TTL,
         provider=CountedProvider.name,
     )
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ from rest_framework.views import APIView
 
 from core import clock, metrics
 from core.outages import DATABASE_ERRORS
+from marketdata import attention, freshness
 from marketdata.api.bars import read_bars, stretch_of
 from marketdata.api.permissions import require_login_unless_demo
 from marketdata.api.serializers import BarsQuery, QuotesQuery, SearchQuery, TickerSerializer
@@ -21,7 +24,8 @@ from marketdata.api.tickers import ticker_or_404
 from marketdata.lookup import get_quotes, stored_quotes
 from marketdata.models import Ticker
 from marketdata.payload import quote_payload, time_text
-from marketdata.quotes import QUOTE_TTL, NoQuote, Quote, Reason
+from marketdata.providers import registry
+from marketdata.quotes import NoQuote, Quote, Reason
 from marketdata.search import search_tickers
 
 
@@ -68,6 +72,7 @@ class TickerDetail(APIView):
     def get(self, request: Request, symbol: str) -> Response:
         ticker = ticker_or_404(symbol)
         require_login_unless_demo(request, [ticker.symbol])
+        attention.look([ticker.symbol])
         quote = get_quotes([ticker.symbol])[ticker.symbol]
         return Response({**TickerSerializer(ticker).data, "quote": quote_payload(quote, clock.now())})
 
@@ -102,17 +107,12 @@ class Quotes(APIView):
         query.is_valid(raise_exception=True)
         symbols = query.validated_data["symbols"]
         require_login_unless_demo(request, symbols)
-        outcomes = quotes_of_known(symbols, age_of(query.validated_data.get("max_age")))
+        outcomes = quotes_of_known(symbols, query.validated_data.get("max_age"))
         now = clock.now()
         return Response({"results": [quote_payload(outcomes[s], now) for s in symbols], "next": None})
 
 
-def age_of(seconds: int | None) -> timedelta | None:
-    """What a request may insist on: nobody makes us buy a ticker more often than its time to live."""
-    return None if seconds is None else max(timedelta(seconds=seconds), QUOTE_TTL)
-
-
-def quotes_of_known(symbols: list[str], max_age: timedelta | None) -> dict[str, Quote | NoQuote]:
+def quotes_of_known(symbols: list[str], max_age_s: int | None) -> dict[str, Quote | NoQuote]:
     try:
         known = set(Ticker.objects.filter(symbol__in=symbols).values_list("symbol", flat=True))
     except DATABASE_ERRORS:
@@ -120,4 +120,21 @@ def quotes_of_known(symbols: list[str], max_age: timedelta | None) -> dict[str, 
         metrics.database_failures.labels(used_by="quotes_api").inc()
         return stored_quotes(symbols)
     unknown = {symbol: NoQuote(symbol, Reason.NOT_FOUND) for symbol in symbols if symbol not in known}
-    return {**get_quotes([symbol for symbol in symbols if symbol in known], max_age=max_age), **unknown}
+    listed = [symbol for symbol in symbols if symbol in known]
+    attention.look(listed)
+    if max_age_s is None:
+        return {**get_quotes(listed), **unknown}
+    return {**quotes_of_age(listed, timedelta(seconds=max_age_s)), **unknown}
+
+
+def quotes_of_age(symbols: Iterable[str], max_age: timedelta) -> dict[str, Quote | NoQuote]:
+    """As fresh as asked for; but nobody makes us buy a ticker more often than its time to live."""
+    now = clock.now()
+    by_age: defaultdict[timedelta, list[str]] = defaultdict(list)
+    for symbol in symbols:
+        ttl = freshness.ttl_from(registry.route(symbol), symbol, now)
+        by_age[max(max_age, ttl)].append(symbol)
+    found: dict[str, Quote | NoQuote] = {}
+    for age, those in by_age.items():
+        found |= get_quotes(those, max_age=age)
+    return found

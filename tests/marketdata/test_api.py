@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
@@ -7,7 +8,7 @@ import pytest
 from django.conf import settings
 
 from core import clock
-from marketdata import cache, lookup
+from marketdata import attention, cache, lookup
 from marketdata.providers import registry
 from marketdata.providers.replay import day_start
 from tests.factories import make_daily_bar, make_minute_bar, make_quote, make_ticker, make_user
@@ -216,6 +217,32 @@ def test_nobody_makes_us_buy_a_ticker_more_often_than_its_time_to_live(client, a
     client.get("/api/v1/quotes/", {"symbols": "NEW,OLD", "max_age": "1"})
 
     assert provider.requests == [["OLD"]]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_the_market_is_closed_nothing_is_bought_for_five_minutes_whatever_a_request_insists_on(
+    client, alice, provider, monkeypatch
+):
+    provider.capabilities = replace(provider.capabilities, always_open=False)
+    saturday = datetime(2026, 7, 18, 15, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: saturday)
+    for symbol, age_s in {"NEW": 290, "OLD": 310, "BTC-USD": 20}.items():
+        make_quote(make_ticker(symbol), received_at=saturday - timedelta(seconds=age_s))
+
+    client.get("/api/v1/quotes/", {"symbols": "NEW,OLD,BTC-USD", "max_age": "1"})
+
+    assert sorted(provider.asked_symbols) == ["BTC-USD", "OLD"]
+
+
+def test_who_asks_for_quotes_is_said_to_look_at_them(client, alice):
+    attention.forget()
+    for symbol in ("LOOK1", "LOOK2"):
+        make_quote(make_ticker(symbol))
+
+    client.get("/api/v1/quotes/", {"symbols": "LOOK1,UNKNOWN9"})
+    client.get("/api/v1/tickers/LOOK2/")
+
+    assert attention.looked_at() & {"LOOK1", "LOOK2", "UNKNOWN9"} == {"LOOK1", "LOOK2"}
 
 
 # --- Bars

@@ -130,3 +130,18 @@ def test_waking_while_redis_is_away_is_counted_and_no_error(sources):
         demand.changed()
 
     assert metrics.redis_failures.labels(used_by="wake")._value.get() == before + 1
+
+
+@pytest.mark.django_db
+def test_how_fresh_the_alerts_need_a_ticker_is_told_apart_from_how_fresh_people_want_it(sources):
+    for symbol in ("AAPL", "MSFT"):
+        make_ticker(symbol)
+    wish("watched", 15, "AAPL", "MSFT")
+    wish("alert", 60, "AAPL")
+
+    wanted = demand.wanted()
+
+    assert {symbol: (w.fresh_s, w.alert_s) for symbol, w in wanted.items()} == {
+        "AAPL": (15, 60),
+        "MSFT": (15, None),
+    }

@@ -4,13 +4,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from core import clock
 from marketdata import freshness, market_hours
 from marketdata.calendar import NEW_YORK, SpecialDay
 from marketdata.freshness import OPEN_TTL, OTHERWISE_TTL, session_of, ttl_of
 from marketdata.providers import registry
 from marketdata.providers.simulator import Script, Simulator
 from marketdata.quotes import Session
+from tests.providers import Scripted, make_quote
 
 SECOND = timedelta(seconds=1)
 
@@ -85,29 +85,42 @@ def test_an_operators_exception_changes_the_time_to_live():
         market_hours.use([])
 
 
-@pytest.fixture
-def sunday(monkeypatch):
-    monkeypatch.setattr(clock, "now", lambda: ny("2026-07-19T12:00"))
+SUNDAY = ny("2026-07-19T12:00")
 
 
 @pytest.mark.parametrize(
     ("script", "session", "ttl"),
     [(Script(), Session.REGULAR, OPEN_TTL), (Script(sessions=True), Session.CLOSED, OTHERWISE_TTL)],
 )
-def test_a_provider_that_is_always_open_has_no_sundays(sunday, script, session, ttl):
+def test_a_provider_that_is_always_open_has_no_sundays(script, session, ttl):
     provider = Simulator(script=script)
 
-    assert freshness.session_now("AAPL", provider) is session
-    assert freshness.ttl_now("AAPL", provider) == ttl
-    with registry.override(provider):
-        assert freshness.session_now("AAPL") is session
-        assert freshness.ttl_now("AAPL") == ttl
+    assert freshness.session_from(provider, "AAPL", SUNDAY) is session
+    assert freshness.ttl_from(provider, "AAPL", SUNDAY) == ttl
 
 
-def test_without_a_provider_the_symbol_alone_says_it(sunday):
-    with registry.override():
-        assert freshness.session_now("AAPL") is Session.CLOSED
-        assert freshness.ttl_now("BTC-USD") == OPEN_TTL
+def test_without_a_provider_the_symbol_alone_says_it():
+    assert freshness.session_from(None, "AAPL", SUNDAY) is Session.CLOSED
+    assert freshness.ttl_from(None, "BTC-USD", SUNDAY) == OPEN_TTL
+
+
+@pytest.mark.parametrize(
+    ("provider", "replay_date", "day"),
+    [
+        ("scripted", None, "2026-07-14"),
+        ("simulator", None, "2026-07-15"),
+        ("replay", "2012-10-25", "2012-10-25"),
+    ],
+)
+def test_the_bar_of_the_day_is_that_of_new_york_except_where_the_market_is_made_up(
+    provider, replay_date, day
+):
+    evening = ny("2026-07-14T19:59").astimezone(UTC) + timedelta(minutes=1)
+    replayed = replay_date and date.fromisoformat(replay_date)
+    quote = make_quote("AAPL", as_of=evening, provider=provider, replay_date=replayed)
+
+    with registry.override(Scripted(), Simulator()):
+        assert freshness.day_of(quote) == date.fromisoformat(day)
 
 
 @pytest.mark.parametrize(

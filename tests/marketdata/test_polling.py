@@ -7,13 +7,19 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db.models import CharField, IntegerField, Value
 
 from core import clock, metrics
 from core.redis import client
-from marketdata import cache, lookup, polling
-from marketdata.cache import BEATS_KEY, STREAMING_KEY, decode
-from marketdata.errors import NotFound
+from marketdata import attention, cache, demand, lookup, polling, quota, quoting
+from marketdata.cache import BEATS_KEY, LATEST_KEY, STREAMING_KEY, decode
+from marketdata.calendar import NEW_YORK
+from marketdata.errors import NotFound, ProviderDown
+from marketdata.models import Cause, Ticker
 from marketdata.providers import registry
+from marketdata.providers.chain import Asking
+from marketdata.quota import Priority
+from marketdata.quotes import microseconds
 from marketdata.tape import openset
 from marketdata.tape.sharding import shard_of
 from tests.factories import make_subscription, make_ticker, make_user
@@ -27,6 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def provider(settings) -> Iterator[Scripted]:
     client().flushall()
     cache.forget_memory()
+    attention.forget()
     settings.DEMO_SYMBOLS = []
     scripted = Scripted(streams=False)
     with registry.override(scripted):
@@ -70,27 +77,172 @@ def test_what_is_still_fresh_is_not_bought_again(provider, watched):
     assert set(provider.asked_symbols.values()) == {1}
 
 
-@pytest.mark.parametrize("quiet_for", [timedelta(0), timedelta(minutes=40)])
-def test_a_share_without_trades_is_asked_when_the_last_answer_is_old_not_the_last_trade(
-    provider, watched, monkeypatch, quiet_for
-):
-    """Every 5 s for a minute, with one last trade long ago: the tier's 15 s count, not the 5 s of the timer."""
-    start = datetime.now(UTC)
-    for passed in range(0, 60, 5):
-        monkeypatch.setattr(clock, "now", lambda passed=passed: start + timedelta(seconds=passed))
+@pytest.fixture
+def at(monkeypatch):
+    """Set the clock; what other processes know by their own clocks is forgotten."""
+
+    def set_clock(moment: datetime) -> None:
+        monkeypatch.setattr(clock, "now", lambda: moment)
+        monkeypatch.setattr(clock, "now_us", lambda: microseconds(moment))
         cache.forget_memory()
         client().delete(*client().keys("quote:claim:*") or ["none"])
-        now = clock.now()
+
+    return set_clock
+
+
+@pytest.fixture
+def new_york(provider):
+    """The provider keeps the hours of its market, and does not stream."""
+    provider.capabilities = replace(provider.capabilities, always_open=False)
+
+
+def ny(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK)
+
+
+def asked_after(provider, at, start: datetime, seconds: int, *, as_of: datetime | None = None) -> list[int]:
+    """After how many seconds the timer, which runs every 5 s, asked the provider; it answers 0.3 s later."""
+    found = []
+    for passed in range(0, seconds, 5):
+        now = start + timedelta(seconds=passed)
+        at(now)
+        before = len(provider.requests)
+        answered = now + timedelta(seconds=0.3)
         provider.outcomes = {
-            symbol: make_quote(
-                symbol, as_of=start - quiet_for, received_at=now, expires_at=now + timedelta(seconds=15)
+            f"S{n}": make_quote(
+                f"S{n}", as_of=as_of or now, received_at=answered, expires_at=answered + timedelta(seconds=15)
             )
-            for symbol in watched
+            for n in range(4)
         }
         polling.fetch_wanted()
+        if len(provider.requests) > before:
+            found.append(passed)
+    return found
 
-    # After 0, 20 and 40 s: at 15 s the answer was not yet older than that.
-    assert set(provider.asked_symbols.values()) == {3}
+
+MORNING = ny("2026-07-14T10:00")
+
+
+@pytest.mark.parametrize("quiet_for", [timedelta(0), timedelta(minutes=40)])
+def test_what_somebody_looks_at_is_asked_every_15_s_however_long_ago_its_last_trade_was(
+    provider, watched, at, new_york, quiet_for
+):
+    attention.look(watched)
+
+    asked = asked_after(provider, at, MORNING, 61, as_of=MORNING - quiet_for)
+
+    assert asked == [0, 15, 30, 45, 60]
+    assert set(provider.asked_symbols.values()) == {5}
+
+
+def test_what_nobody_looks_at_is_asked_every_five_minutes(provider, watched, at, new_york):
+    assert asked_after(provider, at, MORNING, 601) == [0, 300, 600]
+
+
+def test_after_the_close_everything_is_asked_every_five_minutes(provider, watched, at, new_york):
+    attention.look(watched)
+
+    # A half day: the last quarter of a minute of the session still counts.
+    assert asked_after(provider, at, ny("2026-11-27T12:59:30"), 340) == [0, 15, 315]
+
+
+def test_before_the_open_everything_is_asked_once_and_with_the_open_what_is_looked_at(
+    provider, watched, at, new_york
+):
+    assert asked_after(provider, at, ny("2026-07-14T09:23:00"), 430) == [0, 120, 420]
+    attention.look(watched)
+    assert asked_after(provider, at, ny("2026-07-15T09:23:00"), 451) == [0, 120, 420, 435, 450]
+
+
+@pytest.mark.parametrize(
+    ("setting", "asking"),
+    [
+        ("held", Asking(Priority.HELD, Cause.POLL)),
+        ("visible", Asking(Priority.VISIBLE, Cause.POLL)),
+        ("alert", Asking(Priority.ALERT, Cause.POLL)),
+        ("warm", Asking(Priority.WARM, Cause.WARM)),
+    ],
+)
+def test_a_provider_is_asked_with_the_priority_of_who_wants_it(
+    watched, at, new_york, monkeypatch, setting, asking
+):
+    at(ny("2026-07-14T09:26:00") if setting == "warm" else MORNING)
+    if setting == "visible":
+        attention.look(watched)
+    if setting == "alert":
+        want(monkeypatch, "alert", 15)
+    askings = []
+    fetch = quoting.fetch_quotes
+    monkeypatch.setattr(
+        quoting,
+        "fetch_quotes",
+        lambda ones, symbols, asking, renew: askings.append(asking) or fetch(ones, symbols, asking, renew),
+    )
+
+    polling.fetch_wanted()
+
+    assert askings == [asking]
+
+
+def want(monkeypatch, why: str, fresh_s: int) -> None:
+    """One more source that wants all there is."""
+    monkeypatch.setattr(demand, "_sources", dict(demand._sources))
+    constants = Value(fresh_s, output_field=IntegerField()), Value(why, output_field=CharField())
+    demand.register(why, lambda: Ticker.objects.values_list("pk", *constants))
+
+
+def test_an_alert_is_served_though_nobody_looks(provider, watched, at, new_york, monkeypatch):
+    want(monkeypatch, "alert", 30)
+
+    assert asked_after(provider, at, MORNING, 61) == [0, 30, 60]
+
+
+def test_a_budget_that_runs_low_slows_the_timer_down(provider, watched, at, new_york, monkeypatch):
+    attention.look(watched)
+    monkeypatch.setattr(quota, "left_of", lambda _: 0.04)
+
+    assert asked_after(provider, at, MORNING, 121) == [0, 60, 120]
+
+
+def test_what_no_provider_knows_is_not_asked_at_every_beat(provider, watched, at):
+    provider.outcomes = {symbol: NotFound() for symbol in watched}
+    polling.fetch_wanted()
+    client().delete(*client().keys("quote:claim:*"))
+
+    polling.fetch_wanted()
+
+    assert set(provider.asked_symbols.values()) == {1}
+    assert 0 < client().pttl("poll:refused:S0") <= 300_000
+
+
+def test_what_a_provider_cannot_answer_for_the_moment_is_asked_again(provider, watched):
+    provider.outcomes = {symbol: ProviderDown() for symbol in watched}
+    polling.fetch_wanted()
+    client().delete(*client().keys("quote:claim:*"))
+
+    provider.outcomes = {}
+
+    assert polling.fetch_wanted() == 4
+
+
+def test_a_quote_that_the_tape_has_numbered_is_not_handed_to_it_again(provider, watched):
+    now = clock.now()
+    known = [make_quote(symbol, epoch=1, seq=1, as_of=now) for symbol in watched]
+    client().hset(LATEST_KEY, mapping={quote.symbol: cache.encode(quote) for quote in known})
+
+    assert polling.fetch_wanted() == 0
+    assert inbox() == {}
+
+
+def test_what_was_asked_and_what_a_plain_timer_would_have_asked_is_counted(provider, watched, at, new_york):
+    asked = metrics.poll_symbols.labels(priority="held")._value.get
+    plain = metrics.poll_symbols_plain._value.get
+    before = asked(), plain()
+
+    asked_after(provider, at, MORNING, 300)
+
+    assert asked() - before[0] == 4
+    assert plain() - before[1] == pytest.approx(4 * 300 / 15)
 
 
 def test_refusals_and_stale_copies_do_not_reach_the_tape(provider, watched):

@@ -12,7 +12,8 @@ from channels.layers import get_channel_layer
 
 from core import clock, live
 from core.redis import async_client, client, close_async_client
-from marketdata.quotes import QUOTE_TTL, Quote
+from marketdata.freshness import OPEN_TTL
+from marketdata.quotes import Quote
 from marketdata.tape import openset
 from marketdata.tape.publish import publish_quotes
 from subscriptions import hub as hub_module
@@ -35,7 +36,7 @@ class Feed:
             price=Decimal(price),
             as_of=now,
             received_at=now,
-            expires_at=now + QUOTE_TTL,
+            expires_at=now + OPEN_TTL,
             provider="simulator",
             epoch=self.epoch,
             seq=self.numbers[symbol],

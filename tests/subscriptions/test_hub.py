@@ -6,6 +6,7 @@ from channels.layers import get_channel_layer
 
 from core import live
 from core.redis import async_client, client
+from marketdata import attention
 from marketdata.cache import LATEST_KEY, encode
 from marketdata.symbols import group_name
 from marketdata.tape.sharding import shard_of
@@ -233,3 +234,26 @@ async def test_one_process_joins_a_group_once_for_any_number_of_clients(price_hu
 async def test_heartbeats_go_to_everybody(price_hub, screen):
     await price_hub.add(screen.client)
     await screen.until(lambda: any(frame["type"] == "heartbeat" for frame in screen.frames))
+
+
+async def test_what_its_clients_follow_is_said_to_be_looked_at_at_once_and_as_long_as_they_do(
+    price_hub, screen, monkeypatch
+):
+    async def looked_at(*symbols: str) -> None:
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(attention.looked_at) != set(symbols):
+                await asyncio.sleep(0.01)
+
+    for name, seconds in {"TELL_EVERY_S": 0.05, "TOLD_FOR_S": 0.0}.items():
+        monkeypatch.setattr(attention, name, seconds)
+    monkeypatch.setattr(hub_module, "ATTEND_PAUSE_S", 0.01)
+    attention.forget()
+    client().delete(attention.LOOKED_KEY)
+    await price_hub.add(screen.client)
+
+    await price_hub.follow(screen.client, ["AAPL", "MSFT"])
+    await looked_at("AAPL", "MSFT")
+
+    await price_hub.unfollow(screen.client, ["AAPL"])
+    client().delete(attention.LOOKED_KEY)
+    await looked_at("MSFT")
