@@ -250,6 +250,16 @@ def action_of(row: CorporateAction, symbol: str) -> Action:
     return Action(symbol, ActionKind(row.kind), row.ex_date, special=row.special, **facts)
 
 
+def shares_text(number: Decimal) -> str:
+    """4 or 1.5: shares are whole more often than not."""
+    return format(number.normalize(), "f")
+
+
+def ratio_text(row: CorporateAction) -> str:
+    """4:1, as people say it: new shares for old ones; a reverse split is 1:50."""
+    return f"{shares_text(row.split_to or Decimal(0))}:{shares_text(row.split_from or Decimal(0))}"
+
+
 # --- Renames
 
 

@@ -18,7 +18,7 @@ from django.utils.html import format_html
 from django.utils.timesince import timesince
 
 from core.admin import EstimatingPaginator, ModelAdmin, ReadOnlyAdmin
-from marketdata import calendar_admin, ledger_admin  # noqa: F401 -- registers its pages
+from marketdata import action_admin, calendar_admin, ledger_admin  # noqa: F401 -- registers its pages
 from marketdata.errors import InvalidSymbol
 from marketdata.models import DailyBar, MinuteBar, Quote, Ticker, Upstream
 from marketdata.quotes import price_text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
@@ -14,7 +13,7 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from marketdata.actions import visible
+from marketdata.actions import shares_text, visible
 from marketdata.api.permissions import require_login_unless_demo
 from marketdata.api.tickers import ticker_or_404
 from marketdata.models import CorporateAction
@@ -38,15 +37,10 @@ class ActionSerializer(serializers.ModelSerializer[CorporateAction]):
         return None if row.amount is None else price_text(row.amount)
 
     def get_split_from(self, row: CorporateAction) -> str | None:
-        return shares_text(row.split_from)
+        return None if row.split_from is None else shares_text(row.split_from)
 
     def get_split_to(self, row: CorporateAction) -> str | None:
-        return shares_text(row.split_to)
-
-
-def shares_text(number: Decimal | None) -> str | None:
-    """4, 1.5: shares are whole more often than not."""
-    return None if number is None else format(number.normalize(), "f")
+        return None if row.split_to is None else shares_text(row.split_to)
 
 
 class ActionsQuery(serializers.Serializer[Any]):
