@@ -29,6 +29,20 @@ def providers_exist(**_: Any) -> list[CheckMessage]:
 
 
 @register(TAG)
+def providers_can_be_made(**_: Any) -> list[CheckMessage]:
+    """A key that is missing, a plan that does not exist; nothing is asked of a vendor."""
+    found: list[CheckMessage] = []
+    for name in settings.MARKETDATA_PROVIDERS:
+        try:
+            if name in registry.FACTORIES:
+                registry.make(name)
+        except ImproperlyConfigured as error:
+            hint = "docs/reference/settings.md says what each provider needs."
+            found.append(Error(str(error), hint=hint, id="marketdata.E004"))
+    return found
+
+
+@register(TAG)
 def replay_speed_is_possible(**_: Any) -> list[CheckMessage]:
     if SLOWEST <= settings.REPLAY_SPEED <= FASTEST:
         return []

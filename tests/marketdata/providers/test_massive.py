@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
+from marketdata import checks
 from marketdata.errors import Malformed, NotFound, PlanLocked, ProviderDown, RateLimited, Unauthorized
 from marketdata.providers import registry
 from marketdata.providers.base import AssetClass, Interval
@@ -53,6 +54,26 @@ def test_an_unknown_plan_is_named_with_those_that_exist(settings):
 
     with pytest.raises(ImproperlyConfigured, match=r"MASSIVE_PLAN: .*golden.*basic, starter"):
         from_settings()
+
+
+@pytest.mark.parametrize(
+    ("key", "plan", "named"), [("", "basic", "MASSIVE_API_KEY"), ("key", "golden", "MASSIVE_PLAN")]
+)
+def test_what_it_lacks_is_told_before_anything_starts(settings, key, plan, named):
+    settings.MARKETDATA_PROVIDERS = ["simulator", "massive"]
+    settings.MASSIVE_API_KEY, settings.MASSIVE_PLAN = key, plan
+
+    (found,) = checks.providers_can_be_made()
+
+    assert found.id == "marketdata.E004"
+    assert named in found.msg
+
+
+def test_with_key_and_plan_it_can_be_made(settings):
+    settings.MARKETDATA_PROVIDERS = ["simulator", "massive"]
+    settings.MASSIVE_API_KEY = "key"
+
+    assert checks.providers_can_be_made() == []
 
 
 def test_the_registry_makes_it_by_the_settings(settings):
