@@ -20,12 +20,21 @@ from marketdata.quotes import EPOCH
 
 FAIL_MAX = 3
 OPEN_S = 30.0
-# Longer than any request: a probe that outlives it belongs to a process that died.
-PROBE_S = 10.0
+# Longer than any budget of the chain: a probe that outlives it belongs to a process that died.
+PROBE_S = 20.0
 # A refused key is an operator's matter: asked again seldom, and closed by hand in the administration.
 REFUSED_S = 600.0
 # How long failures in a row are remembered.
 MEMORY_S = 600
+
+# In one step, so that nobody is let through by what he read before another one's probe failed.
+ALLOWS = """
+local failures, opened = tonumber(redis.call('GET', KEYS[2]) or 0), redis.call('GET', KEYS[1])
+if opened then return {'open', failures, opened} end
+if failures < tonumber(ARGV[1]) then return {'closed', failures, ''} end
+if redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[2]) then return {'half_open', failures, ''} end
+return {'probed', failures, redis.call('PTTL', KEYS[3])}
+"""
 
 
 class State(StrEnum):
@@ -54,19 +63,17 @@ def _keys(name: str) -> tuple[str, str, str]:
 
 def allows(name: str) -> Reading:
     """CLOSED and HALF_OPEN mean: ask. HALF_OPEN is given to one process at a time."""
-    opened, failures, probe = _keys(name)
+    keys = _keys(name)
     try:
-        until, count = client().mget(opened, failures)
-        if until:
-            return Reading(State.OPEN, int(count or 0), _moment(float(until)))
-        if count is None or int(count) < FAIL_MAX:
-            return Reading(State.CLOSED, int(count or 0))
-        if client().set(probe, "1", nx=True, px=int(PROBE_S * 1000)):
-            return Reading(State.HALF_OPEN, int(count))
-        return Reading(State.OPEN, int(count), clock.now() + timedelta(seconds=PROBE_S))
+        state, failures, until = client().eval(ALLOWS, len(keys), *keys, FAIL_MAX, int(PROBE_S * 1000))
     except RedisError:
         metrics.redis_failures.labels(used_by="breakers").inc()
         return _allows_locally(name)
+    if state == b"open":
+        return Reading(State.OPEN, failures, _moment(float(until)))
+    if state == b"probed":
+        return Reading(State.OPEN, failures, clock.now() + timedelta(milliseconds=until))
+    return Reading(State(state.decode()), failures)
 
 
 def _allows_locally(name: str) -> Reading:
@@ -99,11 +106,25 @@ def failed(name: str) -> None:
         metrics.redis_failures.labels(used_by="breakers").inc()
 
 
-def hold(name: str, seconds: float) -> None:
-    """Keep it open for so long, without counting a failure."""
-    _local[name].hold(clock.monotonic() + seconds)
+def hold(name: str, seconds: float) -> bool:
+    """Keep it open for so long, without counting a failure; whether it was not open before."""
+    breaker, now = _local[name], clock.monotonic()
+    is_first = breaker.open_until <= now
+    breaker.hold(now + seconds)
     try:
-        _open(_keys(name)[0], seconds)
+        is_first = _open(_keys(name)[0], seconds, nx=True)
+        if not is_first:
+            _open(_keys(name)[0], seconds)
+    except RedisError:
+        metrics.redis_failures.labels(used_by="breakers").inc()
+    return is_first
+
+
+def release(name: str) -> None:
+    """Give a probe back that told nothing about the provider: the next one may make it."""
+    _local[name].probe_until = 0.0
+    try:
+        client().delete(_keys(name)[2])
     except RedisError:
         metrics.redis_failures.labels(used_by="breakers").inc()
 
@@ -125,9 +146,10 @@ def reading(name: str) -> Reading:
     return Reading(State.HALF_OPEN if int(count or 0) >= FAIL_MAX else State.CLOSED, int(count or 0))
 
 
-def _open(key: str, seconds: float) -> None:
+def _open(key: str, seconds: float, *, nx: bool = False) -> bool:
     until = clock.now() + timedelta(seconds=seconds)
-    client().set(key, str((until - EPOCH).total_seconds()), px=max(1, int(seconds * 1000)))
+    text = str((until - EPOCH).total_seconds())
+    return bool(client().set(key, text, px=max(1, int(seconds * 1000)), nx=nx))
 
 
 def _moment(seconds: float) -> datetime:
