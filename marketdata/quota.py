@@ -107,6 +107,30 @@ end
 return {until_ms, tostring(left), missing}
 """
 
+# What was made already counts whether or not there is room. A long window that Redis does not know is left to the
+# ledger, where it stands as well.
+SPEND = """
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+for i = 1, #KEYS do
+  local slot, long = tonumber(ARGV[i * 2 + 1]), ARGV[i * 2 + 2]
+  if long == '0' or redis.call('EXISTS', KEYS[i]) == 1 then
+    redis.call('HINCRBY', KEYS[i], math.floor(now / slot), ARGV[2])
+    redis.call('PEXPIRE', KEYS[i], slot * 62)
+  end
+end
+"""
+# Answers overtake each other: within one of the vendor's windows what is left only falls.
+NOTE = """
+local told, left = redis.call('HMGET', KEYS[1], 'left', 'until'), tonumber(ARGV[1])
+if told[1] and told[2] == ARGV[2] then left = math.min(left, tonumber(told[1])) end
+redis.call('HSET', KEYS[1], 'left', left, 'until', ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:
@@ -147,9 +171,19 @@ def take(provider: Provider, priority: Priority, *, symbols: int = 1) -> Grant:
 
 
 def spend(provider: Provider, requests: int) -> None:
-    """Count requests that were made already, as far as the windows have room."""
-    for _ in range(requests):
-        take(provider, Priority.ALERT)
+    """Count requests that were made already, whether or not the windows have room for them."""
+    windows = provider.capabilities.windows
+    if requests <= 0 or not windows:
+        return
+    args: list[Any] = [_now_ms(), requests]
+    for window in windows:
+        args += (slot_ms(window), _long(window))
+    keys = [_window_key(provider.name, window) for window in windows]
+    try:
+        client().eval(SPEND, len(keys), *keys, *args)
+    except RedisError:
+        metrics.redis_failures.labels(used_by="quota").inc()
+        _local.spend(provider.name, windows, requests, clock.now_us() // 1000)
 
 
 def _take(name: str, capabilities: Capabilities, priority: Priority, symbols: int) -> Grant:
@@ -170,10 +204,13 @@ def _take(name: str, capabilities: Capabilities, priority: Priority, symbols: in
 def _arguments(windows: Sequence[Window], priority: Priority, symbols: int) -> list[Any]:
     args: list[Any] = [_now_ms()]
     for window in windows:
-        long = "1" if window.seconds >= LONG_S else "0"
         room = int(window.limit * RESERVES[priority])
-        args += (window.limit, slot_ms(window), _cost(window, symbols), room, long)
+        args += (window.limit, slot_ms(window), _cost(window, symbols), room, _long(window))
     return args
+
+
+def _long(window: Window) -> str:
+    return "1" if window.seconds >= LONG_S else "0"
 
 
 def _take_locally(name: str, capabilities: Capabilities, priority: Priority, symbols: int) -> Grant:
@@ -223,10 +260,8 @@ def note(calls: Iterable[Call]) -> None:
         for call in told[-1:]:
             assert call.reset_at is not None
             key, reset_ms = _key(call.provider, "told"), _ms(call.reset_at)
-            pipe = client().pipeline(transaction=True)
-            pipe.hset(key, mapping={"left": call.remaining or 0, "until": reset_ms})
-            pipe.pexpire(key, max(1, reset_ms - clock.now_us() // 1000))
-            pipe.execute()
+            left_ms = max(1, reset_ms - clock.now_us() // 1000)
+            client().eval(NOTE, 1, key, call.remaining or 0, reset_ms, left_ms)
     except RedisError:
         metrics.redis_failures.labels(used_by="quota").inc()
 

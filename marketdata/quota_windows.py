@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from marketdata.providers.base import Window
 
@@ -40,6 +40,12 @@ class LocalWindows:
                 for window, cost in costs.items():
                     self._counts[provider, window][now_ms // slot_ms(window)] += cost
             return free_ms, left
+
+    def spend(self, provider: str, windows: Iterable[Window], cost: int, now_ms: int) -> None:
+        """Count what was made already, whether or not there is room."""
+        with self._lock:
+            for window in windows:
+                self._counts[provider, window][now_ms // slot_ms(window)] += cost
 
     def _free(
         self, provider: str, window: Window, cost: int, reserve: float, now_ms: int

@@ -80,12 +80,18 @@ async def attempt(
     before = await asyncio.to_thread(breakers.allows, name)
     if before.state is State.OPEN:
         return _skipped(provider, Skip.CIRCUIT_OPEN, symbols, before.open_until)
-    grant = await asyncio.to_thread(quota.take, provider, asking.priority, symbols=len(symbols))
+    grant = await in_thread(quota.take, provider, asking.priority, symbols=len(symbols))
     if not grant.granted:
+        if before.state is State.HALF_OPEN:
+            await asyncio.to_thread(breakers.release, name)
         return _skipped(provider, Skip.NO_QUOTA, symbols, grant.retry_at)
     began = clock.monotonic()
     with metering.collecting() as calls:
-        answer = await _within(budget_s, ask, provider.name)
+        try:
+            answer = await _within(budget_s, ask, provider.name)
+        except asyncio.CancelledError:  # we end; what was asked is paid for all the same
+            await in_thread(_book, provider, calls, asking.cause)
+            raise
     took_s = clock.monotonic() - began
     kind = answer.kind if isinstance(answer, ProviderError) else Kind.OK
     await in_thread(_settle, provider, name, before, answer, calls, asking.cause)
@@ -99,7 +105,9 @@ def _skipped(
 ) -> tuple[ProviderError, Attempt]:
     metrics.provider_skips.labels(provider=provider.name, reason=skip.value).inc()
     if skip is Skip.NO_QUOTA:
-        error: ProviderError = RateLimited(f"{provider.name}: it asks us to wait, or our quota is used up", retry_at=retry_at)
+        error: ProviderError = RateLimited(
+            f"{provider.name}: it asks us to wait, or our quota is used up", retry_at=retry_at
+        )
     else:
         error = ProviderDown(f"{provider.name} failed lately", retry_at=retry_at)
     return error, Attempt(provider.name, len(symbols), skip=skip, detail=str(error), retry_at=retry_at)
@@ -136,21 +144,26 @@ def _settle(
     cause: Cause,
 ) -> None:
     """Tell ledger, quota and breaker what came of it."""
-    _count(calls)
-    ledger.record(calls, cause)
-    quota.spend(provider, len(calls) - 1)  # one was taken before; further ones are pages
-    quota.note(calls)
+    _book(provider, calls, cause)
     kind = answer.kind if isinstance(answer, ProviderError) else Kind.OK
     if kind in COUNTED:
         breakers.failed(name)
     elif kind is Kind.RATE_LIMITED:
         assert isinstance(answer, ProviderError)
         quota.block(provider.name, answer.retry_at or clock.now() + DEFAULT_WAIT)
+        breakers.release(name)
     elif kind is Kind.AUTH:
-        logger.error("%s refuses our key", provider.name)
-        breakers.hold(name, breakers.REFUSED_S)
+        if breakers.hold(name, breakers.REFUSED_S):
+            logger.error("%s refuses our key", provider.name)
     else:
         breakers.succeeded(name, before)
+
+
+def _book(provider: Provider, calls: Sequence[Call], cause: Cause) -> None:
+    _count(calls)
+    ledger.record(calls, cause)
+    quota.spend(provider, len(calls) - 1)  # one was taken before; further ones are pages
+    quota.note(calls)
 
 
 def _count(calls: Sequence[Call]) -> None:
