@@ -72,8 +72,8 @@ class Why(Protocol):
 
 
 def remember(purpose: Named, why: Why, symbols: Sequence[str], tried: Sequence[Attempt]) -> None:
-    """Keep the account of one run of the chain, unless the first provider simply answered."""
-    if not tried or (len(tried) == 1 and tried[0].fine):
+    """Keep the account of one run of the chain, unless the first provider simply answered, in any number of parts."""
+    if all(attempt.fine for attempt in tried) and len({attempt.provider for attempt in tried}) <= 1:
         return
     entry = {
         "at": clock.now().isoformat(),
