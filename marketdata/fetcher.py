@@ -180,7 +180,11 @@ class BatchFetcher:
                 await asyncio.sleep(POLL_S)
 
     async def _buy(self, queue: _Queue, symbols: list[str]) -> None:
-        outcomes = await quoting.fetch_quotes(queue.candidates, symbols, queue.asking, claims.renew)
+        renewing = asyncio.get_running_loop().create_task(_renew(symbols))
+        try:
+            outcomes = await quoting.fetch_quotes(queue.candidates, symbols, queue.asking)
+        finally:
+            renewing.cancel()
         quotes = [outcome for outcome in outcomes if isinstance(outcome, Quote)]
         await asyncio.to_thread(claims.settle, outcomes)
         for outcome in outcomes:
@@ -191,3 +195,10 @@ class BatchFetcher:
         future = self._futures.pop(outcome.symbol, None)
         if future is not None and not future.done():
             future.set_result(outcome)
+
+
+async def _renew(symbols: Sequence[str]) -> None:
+    """Keep our claims while we ask: many parts, or several providers, take longer than one claim lasts."""
+    while True:
+        await asyncio.sleep(claims.CLAIM_MS / 3000)
+        await asyncio.to_thread(claims.renew, symbols)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,6 @@ from marketdata.providers.registry import Purpose
 from marketdata.quotes import NoQuote, Quote, tick_of
 
 Outcome = Quote | NoQuote
-Renew = Callable[[Sequence[str]], None]
 
 # More requests at once to one provider would only queue there, and one that is dead is noticed sooner.
 PARALLEL = 8
@@ -48,19 +47,14 @@ class _Run:
 
 
 async def fetch_quotes(
-    candidates: Sequence[Provider], symbols: Sequence[str], asking: Asking, renew: Renew | None = None
+    candidates: Sequence[Provider], symbols: Sequence[str], asking: Asking
 ) -> list[Outcome]:
-    """One outcome per symbol, in order; each of the candidates is asked for what those before it did not know.
-
-    `renew` is called before each further provider with what is still open, so that a claim on it can be prolonged.
-    """
+    """One outcome per symbol, in order; each of the candidates is asked for what those before it did not know."""
     run = _Run(asking)
-    for position, provider in enumerate(candidates):
+    for provider in candidates:
         rest = [symbol for symbol in symbols if symbol not in run.found]
         if not rest:
             break
-        if position and renew is not None:
-            await asyncio.to_thread(renew, rest)
         await _ask_all(provider, rest, run)
     await asyncio.to_thread(attempts.remember, Purpose.QUOTES, asking, symbols, run.tried)
     return [run.outcome(symbol) for symbol in symbols]
@@ -79,17 +73,21 @@ async def _ask_all(provider: Provider, symbols: Sequence[str], run: _Run) -> Non
 
 
 async def _ask(provider: Provider, symbols: Sequence[str], run: _Run) -> None:
+    async def ask() -> dict[str, Quote | ProviderError]:
+        answers = await provider.fetch_quotes(symbols)
+        return {symbol: _believed(symbol, answers) for symbol in symbols}
+
     answer, account = await chain.attempt(
         provider,
         Purpose.QUOTES,
         run.asking,
-        lambda: provider.fetch_quotes(symbols),
+        ask,
         symbols=symbols,
         budget_s=chain.QUOTE_BUDGET_S,
     )
     run.tried.append(account)
     for symbol in symbols:
-        run.take(symbol, answer if isinstance(answer, ProviderError) else _believed(symbol, answer))
+        run.take(symbol, answer if isinstance(answer, ProviderError) else answer[symbol])
 
 
 def _believed(symbol: str, answers: Mapping[str, Quote | ProviderError]) -> Quote | ProviderError:

@@ -350,6 +350,29 @@ def test_when_the_asking_process_is_killed_another_takes_over_and_everybody_gets
     assert askers.lines() == []
 
 
+def test_what_takes_longer_than_a_claim_lasts_is_not_asked_by_another(make, monkeypatch):
+    monkeypatch.setattr(claims, "CLAIM_MS", 1200)
+    renewed = threading.Event()
+    renew, times = claims.renew, []
+
+    def renewing(symbols):
+        renew(symbols)
+        times.append(symbols)
+        if len(times) == 4:  # longer than a claim
+            renewed.set()
+
+    monkeypatch.setattr(claims, "renew", renewing)
+    slow, other = Scripted(), Scripted()  # as two processes would have them
+    slow.answering = renewed
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(make(slow).fetch, ["A"])
+        assert slow.asked.wait(10)
+        second = pool.submit(make(other).fetch, ["A"])
+
+        assert first.result() == second.result()
+    assert (slow.requests, other.requests) == ([["A"]], [])
+
+
 def test_closing_while_something_is_asked_still_answers(make):
     provider = Scripted()
     provider.answering.clear()
