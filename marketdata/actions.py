@@ -70,10 +70,10 @@ def ask_for(symbols: Iterable[str]) -> None:
         metrics.redis_failures.labels(used_by="queue").inc()
 
 
-def load(symbol: str, *, again: bool = False) -> int:
+def load(symbol: str) -> int:
     """Ask for the actions of one ticker and store them; how many rows changed. Nothing is asked twice a day."""
     ticker = Ticker.objects.filter(symbol=symbol).first()
-    if ticker is None or not (_claim(symbol) or again):
+    if ticker is None or not claim(symbol):
         return 0
     try:
         return fetch_and_keep(ticker)
@@ -99,7 +99,8 @@ def _asked_key(symbol: str) -> str:
     return f"actions:asked:{symbol}"
 
 
-def _claim(symbol: str) -> bool:
+def claim(symbol: str) -> bool:
+    """Whether the ticker was not asked for today; now it is."""
     return cache.add(_asked_key(symbol), 1, ASKED_FOR.total_seconds())
 
 
