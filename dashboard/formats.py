@@ -84,3 +84,12 @@ def day(value: date) -> str:
 
 def clock_time(value: datetime) -> str:
     return f"{value:%H:%M}"
+
+
+def window(seconds: int) -> str:
+    """The length of a quota's window: second, minute, hour, day, or so many of them."""
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= size and seconds % size == 0:
+            count = seconds // size
+            return name if count == 1 else f"{count} {name}s"
+    return f"{seconds} seconds"

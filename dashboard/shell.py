@@ -56,16 +56,14 @@ def shell_of(request: HttpRequest) -> Shell | None:
     watching = Subscription.objects.active().lasting().filter(user=user).count()
     here = request.path
     costs_url, my_costs_url = reverse("costs"), reverse("my_costs")
-    system = (
-        [
-            NavItem(
-                "Costs", costs_url, "receipt", current=here.startswith(costs_url) and here != my_costs_url
-            ),
+    status_url = reverse("status")
+    system = [NavItem("Status", status_url, "info", current=here == status_url)]
+    if user.is_staff:
+        in_costs = here.startswith(costs_url) and here != my_costs_url
+        system += [
+            NavItem("Costs", costs_url, "receipt", current=in_costs),
             NavItem("Admin", reverse("admin:index"), "shield", current=here.startswith("/admin/")),
         ]
-        if user.is_staff
-        else []
-    )
     list_url = reverse("watchlist")
     search_url = reverse("tickers")
     is_here = here.startswith((list_url, search_url)) and here != search_url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import cost_views, views
+from dashboard import cost_views, status_views, views
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -18,5 +18,6 @@ urlpatterns = [
     path("costs/", cost_views.costs_page, name="costs"),
     path("costs/me/", cost_views.my_costs_page, name="my_costs"),
     path("costs/what-if/", cost_views.whatif_page, name="whatif"),
+    path("status/", status_views.status_page, name="status"),
     path("credits/", views.credits_page, name="credits"),
 ]

@@ -21,6 +21,7 @@ from core.admin import EstimatingPaginator, ModelAdmin, ReadOnlyAdmin
 from marketdata import action_admin, calendar_admin, ledger_admin  # noqa: F401 -- registers its pages
 from marketdata.errors import InvalidSymbol
 from marketdata.models import DailyBar, MinuteBar, Quote, Ticker, Upstream
+from marketdata.providers_admin import ProvidersPage
 from marketdata.quotes import price_text
 from marketdata.symbols import canonical
 from marketdata.tape.openset import streaming
@@ -187,7 +188,7 @@ class DailyBarAdmin(OfOneTicker):
 
 
 @admin.register(Upstream)
-class UpstreamAdmin(ReadOnlyAdmin[Upstream]):
+class UpstreamAdmin(ProvidersPage, ReadOnlyAdmin[Upstream]):
     """What each owner of the tape last said about its connection."""
 
     list_display = [

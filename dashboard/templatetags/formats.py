@@ -18,6 +18,7 @@ register.filter("volume", formats.volume)
 register.filter("age", formats.age)
 register.filter("day", formats.day)
 register.filter("clock_time", formats.clock_time)
+register.filter("window", formats.window)
 
 
 @register.simple_tag
