@@ -40,6 +40,10 @@ class Budget:
         return min(100, round(100 * self.used / self.limit))
 
     @property
+    def is_unpriced(self) -> bool:
+        return self.calls > 0 and self.unpriced == self.calls and not self.cost
+
+    @property
     def is_high(self) -> bool:
         return (self.used_percent or 0) >= WARN_PERCENT
 

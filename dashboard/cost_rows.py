@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Protocol
 from uuid import UUID
 
 from accounts.models import User
@@ -47,16 +48,28 @@ def usd(nano: int) -> Decimal:
     return Decimal(nano).scaleb(-9)
 
 
+class Summed(Protocol):
+    """An amount, or a part of a report."""
+
+    cost: int
+    unshared: int
+
+
+def nano_of(amounts: Mapping[str, Amount], total: Summed) -> dict[str, tuple[int, int]]:
+    """(cost, unshared) of each: what is paid and what is saved add up to those of the total, none of it negative."""
+    saved = {key: one.unshared - one.cost for key, one in amounts.items()}
+    costs = rounded({key: one.cost for key, one in amounts.items()}, NANO, total.cost)
+    savings = rounded(saved, NANO, total.unshared - total.cost)
+    return {key: (costs[key], costs[key] + savings[key]) for key in amounts}
+
+
 def total_of(report: Report) -> Row:
-    total = report.total
-    return Row(
-        "",
-        "",
-        round_half_up(total.cost, NANO),
-        round_half_up(total.unshared, NANO),
-        calls=total.calls,
-        unpriced=total.unpriced,
-    )
+    return Row("", "", *nano_of_one(report.total), calls=report.total.calls, unpriced=report.total.unpriced)
+
+
+def nano_of_one(total: Summed) -> tuple[int, int]:
+    cost = round_half_up(total.cost, NANO)
+    return cost, cost + round_half_up(total.unshared - total.cost, NANO)
 
 
 def saving_percent(row: Row) -> Decimal | None:
@@ -80,7 +93,7 @@ def rows_of(report: Report, group_by: GroupBy) -> list[Row]:
 
 def _by_ticker(report: Report) -> list[Row]:
     found = report.attribution
-    amounts = _nano(report, found.tickers)
+    amounts = nano_of(found.tickers, report.total)
     return [
         Row(symbol, symbol or "Without a ticker", *amount, watchers=found.watchers.get(symbol, 0))
         for symbol, amount in amounts.items()
@@ -90,23 +103,18 @@ def _by_ticker(report: Report) -> list[Row]:
 
 def _by_user(report: Report) -> list[Row]:
     found = report.attribution
-    amounts = _nano(report, {**found.users, HOUSE: found.house, NOBODY: Amount(found.nobody, found.nobody)})
+    buckets = {HOUSE: found.house, NOBODY: Amount(found.nobody, found.nobody)}
+    amounts = nano_of({**found.users, **buckets}, report.total)
     names = _names(key for key in amounts if key not in {HOUSE, NOBODY})
     return [Row(key, names.get(key, key.capitalize()), *amount) for key, amount in amounts.items()]
 
 
 def _by_part(report: Report, parts: Mapping[str, Part], names: Mapping[str, str]) -> list[Row]:
-    amounts = _nano(report, {key: Amount(part.cost, part.unshared) for key, part in parts.items()})
+    amounts = nano_of({key: Amount(part.cost, part.unshared) for key, part in parts.items()}, report.total)
     return [
         Row(key, names.get(key, key), *amounts[key], calls=part.calls, unpriced=part.unpriced)
         for key, part in parts.items()
     ]
-
-
-def _nano(report: Report, amounts: Mapping[str, Amount]) -> dict[str, tuple[int, int]]:
-    costs = rounded({key: one.cost for key, one in amounts.items()}, NANO, report.total.cost)
-    unshared = rounded({key: one.unshared for key, one in amounts.items()}, NANO, report.total.unshared)
-    return {key: (costs[key], unshared[key]) for key in amounts}
 
 
 def _names(ids: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_FLOOR, Decimal
 from typing import cast
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from core import clock
 from dashboard.cost_rows import GroupBy
-from dashboard.costs_page import TABS, WINDOWS, CostsView, MyCostsView
+from dashboard.costs_page import TABS, WINDOWS, CostsView, MyCostsView, percent
 from dashboard.ledger import Window, cached_report, of_user
 from dashboard.whatif import answer, paper
 from dashboard.whatif_form import WhatIfForm, plan_lines
@@ -56,17 +55,12 @@ def whatif_page(request: HttpRequest) -> HttpResponse:
             "scenario": scenario,
             "answer": (found := answer(scenario)),
             "saved": {
-                "requests": floored(found.saving_percent(found.alone)),
-                "sharing_alone": floored(found.saving_percent(found.alone, found.shared_unbatched)),
+                "requests": percent(found.saving_percent(found.alone), 2),
+                "sharing_alone": percent(found.saving_percent(found.alone, found.shared_unbatched), 2),
             },
-            "plans": plan_lines(scenario, form.plans, form.cleaned_data["plan"]),
+            "plans": plan_lines(form.without_plan, form.plans, form.cleaned_data["plan"]),
         }
     return render(request, "dashboard/whatif.html", context)
-
-
-def floored(percent: Decimal) -> Decimal:
-    """Two places, rounded down: what is almost all is not all."""
-    return percent.quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
 
 
 def _days(request: HttpRequest, usual: int) -> int:

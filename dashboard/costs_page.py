@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -12,8 +12,18 @@ from django.utils.safestring import SafeString
 from dashboard import formats
 from dashboard.budgets import Budget, budgets
 from dashboard.cost_chart import DayCost, bars, nice_top
-from dashboard.cost_rows import NANO, GroupBy, Row, rows_of, saving_percent, total_of, usd
-from dashboard.costs import Amount, round_half_up, rounded
+from dashboard.cost_rows import (
+    NANO,
+    GroupBy,
+    Row,
+    nano_of,
+    nano_of_one,
+    rows_of,
+    saving_percent,
+    total_of,
+    usd,
+)
+from dashboard.costs import Amount, round_half_up
 from dashboard.ledger import Mine, Report
 
 WINDOWS = {1: "Today", 7: "7 days", 30: "30 days"}
@@ -137,11 +147,14 @@ def money(value: Decimal) -> str:
     return f"{value.normalize():,f}"
 
 
-def percent(value: Decimal | None) -> str | None:
-    """Rounded down: 99.99 % of sharing is not all of it."""
+def percent(value: Decimal | None, decimals: int = 1) -> str | None:
+    """Rounded, but what is almost all is not told as all."""
     if value is None:
         return None
-    return f"{(value * 10 // 1) / 10:.1f}"
+    shown = formats.rounded(value, decimals)
+    if shown == 100 > value:
+        shown -= Decimal(1).scaleb(-decimals)
+    return f"{shown:.{decimals}f}"
 
 
 def cells_of(rows: Sequence[Row], group_by: GroupBy) -> list[Cells]:
@@ -198,13 +211,11 @@ class MyCostsView:
 
     @classmethod
     def of(cls, mine: Mine, days: int, since: date) -> MyCostsView:
-        costs = rounded({symbol: one.cost for symbol, one in mine.tickers.items()}, NANO, mine.total.cost)
-        rows = [
-            Row(symbol, symbol, costs[symbol], round_half_up(one.unshared, NANO))
-            for symbol, one in sorted(mine.tickers.items(), key=lambda pair: (-pair[1].cost, pair[0]))
-        ]
-        total = Row("", "", round_half_up(mine.total.cost, NANO), round_half_up(mine.total.unshared, NANO))
-        cells = cells_of([*rows, replace(total, name="All")], GroupBy.TICKER)
+        amounts = nano_of(mine.tickers, mine.total)
+        rows = [Row(symbol, symbol, *amount) for symbol, amount in amounts.items()]
+        rows.sort(key=lambda row: (-row.cost, row.key))
+        total = Row("", "All", *nano_of_one(mine.total))
+        cells = cells_of([*rows, total], GroupBy.TICKER)
         return cls(days, since, cells[-1], cells[:-1])
 
     @property

@@ -175,7 +175,7 @@ def _against(scenario: Scenario, limit: Limit, per_refresh: int) -> Feasibility:
         return Feasibility(fits=True, text="", most_tickers=capacity)
     if limit.seconds >= DAY_S:
         at = exhausted_at(scenario, limit.requests, per_refresh)
-        return Feasibility(fits=False, text=f"Exhausted at {at:%H:%M}.", most_tickers=capacity)
+        return Feasibility(fits=False, text=f"Exhausted at {at:%H:%M} New York time.", most_tickers=capacity)
     slowest = math.ceil(per_refresh * limit.seconds / limit.requests)
     text = (
         f"{limit.requests} requests in {limit.seconds} s carry {capacity:,} tickers at {scenario.ttl_s} s; "

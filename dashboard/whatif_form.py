@@ -96,12 +96,16 @@ class WhatIfForm(forms.Form):
         return [(key, f"{title_of(plan)}, {price_of(plan)}") for key, plan in self.plans.items()]
 
     @property
-    def scenario(self) -> Scenario:
+    def without_plan(self) -> Scenario:
         """Of a valid form."""
-        values = dict(self.cleaned_data)
-        plan = self.plans.get(values.pop("plan"))
-        found = Scenario(**{**values, "overlap": float(values["overlap"])})
-        return with_plan(found, plan) if plan else found
+        values = {name: value for name, value in self.cleaned_data.items() if name != "plan"}
+        return Scenario(**{**values, "overlap": float(values["overlap"])})
+
+    @property
+    def scenario(self) -> Scenario:
+        """Of a valid form, as the chosen plan allows it."""
+        plan = self.plans.get(self.cleaned_data["plan"])
+        return with_plan(self.without_plan, plan) if plan else self.without_plan
 
 
 def title_of(plan: Plan) -> str:

@@ -9,9 +9,8 @@ from rest_framework.views import APIView
 
 from core import clock
 from dashboard.api.serializers import CostsQuery, MyCostsQuery
-from dashboard.cost_rows import NANO, GroupBy, Row, rows_of, saving_percent, total_of, usd
-from dashboard.costs import Amount, round_half_up, rounded
-from dashboard.ledger import Report, Window, cached_report, of_user, report
+from dashboard.cost_rows import GroupBy, Row, nano_of, nano_of_one, rows_of, saving_percent, total_of, usd
+from dashboard.ledger import Mine, Report, Window, cached_report, of_user, report
 from marketdata.payload import time_text
 
 
@@ -50,12 +49,11 @@ class MyCosts(APIView):
         query.is_valid(raise_exception=True)
         found = cached_report(Window.last_days(query.validated_data["days"], clock.now()))
         mine = of_user(found, request.user.pk)
-        rows = _mine(mine.total, mine.tickers)
         return Response(
             {
                 **_head(found),
-                "total": _row(_amount("", mine.total)),
-                "results": [{"symbol": row.key, **_row(row)} for row in rows],
+                "total": _row(Row("", "", *nano_of_one(mine.total))),
+                "results": [{"symbol": row.key, **_row(row)} for row in _mine(mine)],
                 "next": None,
             }
         )
@@ -85,12 +83,7 @@ def _text(nano: int) -> str:
     return f"{usd(nano):.9f}"
 
 
-def _amount(key: str, amount: Amount) -> Row:
-    return Row(key, key, round_half_up(amount.cost, NANO), round_half_up(amount.unshared, NANO))
-
-
-def _mine(total: Amount, tickers: dict[str, Amount]) -> list[Row]:
-    costs = rounded({symbol: one.cost for symbol, one in tickers.items()}, NANO, total.cost)
-    unshared = rounded({symbol: one.unshared for symbol, one in tickers.items()}, NANO, total.unshared)
-    rows = [Row(symbol, symbol, costs[symbol], unshared[symbol]) for symbol in tickers]
+def _mine(mine: Mine) -> list[Row]:
+    amounts = nano_of(mine.tickers, mine.total)
+    rows = [Row(symbol, symbol, *amount) for symbol, amount in amounts.items()]
     return sorted(rows, key=lambda row: (-row.cost, row.key))

@@ -1,4 +1,4 @@
-"""Dollars as a filter: cents, or as many places as a small amount needs to be seen."""
+"""Dollars as a filter: cents, more places where a small amount needs them, none where a big one does not."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dashboard.costs_page import decimals_of
 
 register = template.Library()
 
+WITHOUT_CENTS = 10_000
+
 
 @register.filter
 def usd(value: Decimal) -> str:
-    return formats.price(value, decimals_of([value]))
+    return formats.price(value, 0 if value >= WITHOUT_CENTS else decimals_of([value]))

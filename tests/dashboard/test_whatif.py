@@ -74,7 +74,7 @@ def test_alpha_vantage_free_is_exhausted_at_0936() -> None:
 
     found = answer(replace(one, limits=ALPHA_VANTAGE_FREE)).feasibility
 
-    assert (found.fits, found.text) == (False, "Exhausted at 09:36.")
+    assert (found.fits, found.text) == (False, "Exhausted at 09:36 New York time.")
 
 
 def test_finnhub_free_carries_15_symbols_at_15_seconds() -> None:
