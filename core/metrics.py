@@ -42,7 +42,8 @@ ledger_rows_lost = _counter("ledger_rows_lost", "Calls that the ledger had to le
 unit_flips = _counter("unit_flips", "Daily bars that came 100 times too high or too low and were put right.")
 poll_symbols = _counter("poll_symbols", "Symbols that the timer asked of providers.", "priority")
 poll_symbols_plain = _counter(
-    "poll_symbols_plain", "Symbols that a timer would have asked that knows nothing but the shortest time to live."
+    "poll_symbols_plain",
+    "Symbols that a timer would have asked that knows nothing but the shortest time to live.",
 )
 
 # --- The tape

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from dashboard.charts import sparks
+from dashboard.phases import payload_of
 from dashboard.rows import COLUMNS, Age, Column, WatchRow, age_of, row_of, table_of
 from marketdata.lookup import stored_quotes
 from marketdata.models import Ticker
@@ -33,6 +34,7 @@ def board_of(asked: Mapping[Ticker, datetime | None], now: datetime) -> Board:
     rows = table_of(plain, sparks_by_symbol(asked, quotes, now))
     payload = {
         "now": round(now.timestamp() * 1000),
+        "phases": payload_of(now),
         "quotes": [quote_payload(quotes[row.symbol], now) for row in rows],
     }
     return Board(rows, age_of(rows, now), payload)

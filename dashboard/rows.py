@@ -13,6 +13,8 @@ from datetime import date, datetime
 from django.utils.safestring import SafeString
 
 from dashboard import formats
+from dashboard.phases import phase_at
+from marketdata.freshness import Market, market_from, provider_named
 from marketdata.models import Ticker
 from marketdata.quotes import NoQuote, Quote, Reason, Session
 
@@ -172,20 +174,29 @@ def age_of(rows: Iterable[WatchRow], now: datetime) -> Age:
     if all(quote.stale for quote in quotes):
         return Age("stale", f"Stale {newest}", notes=_stale_because(quotes))
     main = min((quote for quote in quotes if not quote.stale), key=lambda quote: _group_rank(quote.provider))
-    state, words = _kind(main, quotes)
-    return Age(state, words, newest, ", ".join(_exceptions(rows, main.provider)))
+    state, words, note = _kind(main, quotes, now)
+    notes = [note] if note else []
+    return Age(state, words, newest, ", ".join([*notes, *_exceptions(rows, main.provider)]))
 
 
-def _kind(quote: Quote, quotes: Sequence[Quote]) -> tuple[str, str]:
+def _kind(quote: Quote, quotes: Sequence[Quote], now: datetime) -> tuple[str, str, str]:
+    """The state of the dot, the words beside it, and a note."""
     if quote.replay_date:
-        return "replay", f"Replay of {formats.day(_usual_day(quotes))}"
+        return "replay", f"Replay of {formats.day(_usual_day(quotes))}", ""
     if quote.provider == "simulator":
-        return "simulated", "Simulated"
-    if quote.session == Session.CLOSED:
-        return "closed", f"Closed since {formats.clock_time(quote.as_of)}"
+        return "simulated", "Simulated", ""
+    phase = phase_at(now) if _keeps_new_york_hours(quote) else None
+    if phase and phase.words:
+        return phase.state, phase.words, phase.note
+    if quote.session == Session.CLOSED and not phase:
+        return "closed", f"Closed since {formats.clock_time(quote.as_of)}", ""
     if quote.delayed_s:
-        return "delayed", f"Delayed {quote.delayed_s // 60} min"
-    return "live", "Live"
+        return "delayed", f"Delayed {quote.delayed_s // 60} min", ""
+    return "live", "Live", ""
+
+
+def _keeps_new_york_hours(quote: Quote) -> bool:
+    return market_from(provider_named(quote.provider), quote.symbol) is Market.NEW_YORK
 
 
 def _usual_day(quotes: Sequence[Quote]) -> date:

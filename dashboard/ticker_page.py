@@ -9,6 +9,7 @@ from typing import Any
 
 from accounts.models import User
 from dashboard import formats
+from dashboard.phases import payload_of
 from dashboard.rows import Age, WatchRow, age_of, row_of
 from marketdata.lookup import stored_quotes
 from marketdata.models import DailyBar, Ticker
@@ -59,7 +60,11 @@ class TickerView:
             watching=user is not None and active.lasting().filter(user=user).exists(),
             watchers=active.count(),
             recent=recent_days(ticker, before=_day_shown(outcome, now)),
-            payload={"now": round(now.timestamp() * 1000), "quotes": [quote_payload(outcome, now)]},
+            payload={
+                "now": round(now.timestamp() * 1000),
+                "phases": payload_of(now),
+                "quotes": [quote_payload(outcome, now)],
+            },
         )
 
     @property

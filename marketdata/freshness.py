@@ -13,6 +13,7 @@ See docs/design/quotes.md.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
 
 from marketdata import market_hours
 from marketdata.calendar import NEW_YORK
@@ -28,16 +29,41 @@ OTHERWISE_TTL = timedelta(minutes=5)
 FOREX_TURN = time(17)
 
 
-def session_of(symbol: str, moment: datetime) -> Session:
-    """The session that the market of this canonical symbol is in at an aware moment."""
+class Market(StrEnum):
+    """Whose hours a price keeps; a word of the API."""
+
+    NEW_YORK = "new_york"
+    CURRENCIES = "currencies"
+    WEEKDAYS = "weekdays"
+    ALWAYS = "always"
+
+
+def market_of(symbol: str) -> Market:
     match asset_class_of(symbol):
         case AssetClass.CRYPTO:
-            return Session.REGULAR
+            return Market.ALWAYS
         case AssetClass.FOREX:
+            return Market.CURRENCIES
+    return Market.WEEKDAYS if is_foreign(symbol) else Market.NEW_YORK
+
+
+def market_from(provider: Provider | None, symbol: str) -> Market:
+    """As this provider keeps it; without one it follows from the symbol alone."""
+    always = provider is not None and provider.capabilities.always_open
+    return Market.ALWAYS if always else market_of(symbol)
+
+
+def session_of(symbol: str, moment: datetime) -> Session:
+    """The session that the market of this canonical symbol is in at an aware moment."""
+    match market_of(symbol):
+        case Market.ALWAYS:
+            return Session.REGULAR
+        case Market.CURRENCIES:
             return _open_if(_forex_trades(moment))
-    if is_foreign(symbol):
-        return _open_if(moment.astimezone(UTC).isoweekday() <= 5)
-    return market_hours.calendar().session_at(moment)
+        case Market.WEEKDAYS:
+            return _open_if(moment.astimezone(UTC).isoweekday() <= 5)
+        case Market.NEW_YORK:
+            return market_hours.calendar().session_at(moment)
 
 
 def ttl_of(symbol: str, moment: datetime) -> timedelta:
@@ -47,7 +73,7 @@ def ttl_of(symbol: str, moment: datetime) -> timedelta:
     """
     if session_of(symbol, moment) is Session.REGULAR:
         return OPEN_TTL
-    if not follows_new_york(symbol):
+    if market_of(symbol) is not Market.NEW_YORK:
         return OTHERWISE_TTL
     before_open = market_hours.calendar().next_open(moment) - moment
     return max(OPEN_TTL, min(OTHERWISE_TTL, before_open))
@@ -55,12 +81,13 @@ def ttl_of(symbol: str, moment: datetime) -> timedelta:
 
 def session_from(provider: Provider | None, symbol: str, moment: datetime) -> Session:
     """The session as this provider keeps it; without one it follows from the symbol alone."""
-    return Session.REGULAR if _is_always_open(provider) else session_of(symbol, moment)
+    is_open = market_from(provider, symbol) is Market.ALWAYS
+    return Session.REGULAR if is_open else session_of(symbol, moment)
 
 
 def ttl_from(provider: Provider | None, symbol: str, moment: datetime) -> timedelta:
     """How long a quote that this provider gave at this moment is good."""
-    return OPEN_TTL if _is_always_open(provider) else ttl_of(symbol, moment)
+    return OPEN_TTL if market_from(provider, symbol) is Market.ALWAYS else ttl_of(symbol, moment)
 
 
 def provider_named(name: str) -> Provider | None:
@@ -80,17 +107,9 @@ def day_of(quote: Quote) -> date:
 
 def trading_day_of(symbol: str, moment: datetime) -> date:
     """The day that a trade at this moment belongs to: New York's for what trades there, else that of UTC."""
-    if follows_new_york(symbol):
+    if market_of(symbol) is Market.NEW_YORK:
         return market_hours.calendar().trading_day_of(moment)
     return moment.astimezone(UTC).date()
-
-
-def follows_new_york(symbol: str) -> bool:
-    return asset_class_of(symbol) not in {AssetClass.CRYPTO, AssetClass.FOREX} and not is_foreign(symbol)
-
-
-def _is_always_open(provider: Provider | None) -> bool:
-    return provider is not None and provider.capabilities.always_open
 
 
 def _open_if(true: bool) -> Session:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from marketdata import freshness
 from marketdata.quotes import NoQuote, Quote, Reason, price_text
 
 _EMPTY: dict[str, Any] = {
@@ -23,6 +24,7 @@ _EMPTY: dict[str, Any] = {
     "as_of": None,
     "received_at": None,
     "provider": None,
+    "market": None,
     "session": None,
     "replay_date": None,
     "halted": False,
@@ -58,6 +60,7 @@ def quote_payload(outcome: Quote | NoQuote, now: datetime) -> dict[str, Any]:
         "as_of": time_text(outcome.as_of),
         "received_at": time_text(outcome.received_at),
         "provider": outcome.provider,
+        "market": freshness.market_from(freshness.provider_named(outcome.provider), outcome.symbol).value,
         "session": outcome.session.value,
         "replay_date": outcome.replay_date.isoformat() if outcome.replay_date else None,
         "halted": outcome.halted,

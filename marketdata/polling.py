@@ -17,6 +17,7 @@ from marketdata import attention, cadence, demand, freshness, lookup, market_hou
 from marketdata.cache import encode
 from marketdata.cadence import Need, Pace
 from marketdata.demand import Wanted
+from marketdata.freshness import Market
 from marketdata.models import Cause
 from marketdata.providers import registry
 from marketdata.providers.base import Provider
@@ -76,7 +77,7 @@ def paces_of(wanted: Mapping[str, Wanted]) -> dict[str, Pace]:
             alert_fresh=None if one.alert_s is None else timedelta(seconds=one.alert_s),
             budget_left=left[provider.name] if provider else 1.0,
         )
-        opens = next_open if freshness.follows_new_york(symbol) else None
+        opens = next_open if freshness.market_from(provider, symbol) is Market.NEW_YORK else None
         found[symbol] = cadence.pace_of(need, now, opens, BEAT)
     return found
 

@@ -3,6 +3,7 @@
 // offline, paused or refused changed.
 import { Book } from "./book.js";
 import { setServerTime } from "./clock.js";
+import { setPhases } from "./phases.js";
 import { Socket } from "./socket.js";
 
 const OFFLINE_AFTER_MS = 1500; // a server that restarts is back before anybody need know
@@ -58,8 +59,9 @@ class Live extends EventTarget {
     this.#socket.retryNow();
   }
 
-  #take({ now, quotes }) {
+  #take({ now, phases, quotes }) {
     setServerTime(now);
+    setPhases(phases);
     this.#symbols = new Set(quotes.map((payload) => payload.symbol));
     this.#book.open(quotes);
     for (const symbol of this.#symbols) this.shown.set(symbol, this.#book.quotes.get(symbol));

@@ -2,6 +2,7 @@
 import { now } from "./clock.js";
 import { age, clockTime, day } from "./format.js";
 import { live } from "./live.js";
+import { phaseNow } from "./phases.js";
 import { stateOf } from "./quote.js";
 
 const SOURCES = { replay: "Replay", simulator: "Simulated" };
@@ -48,13 +49,16 @@ export function tableAge(quotes) {
   const fresh = priced.filter((quote) => !quote.stale);
   if (!fresh.length) return { state: "stale", words: `Stale ${newest}`, notes: staleBecause(priced) };
   const main = fresh.toSorted((a, b) => rankOf(a.provider) - rankOf(b.provider))[0];
-  return { ...kindOf(main, priced), newest, notes: exceptions(quotes, main.provider).join(", ") };
+  const { note, ...kind } = kindOf(main, priced);
+  return { ...kind, newest, notes: [...(note ? [note] : []), ...exceptions(quotes, main.provider)].join(", ") };
 }
 
 function kindOf(quote, quotes) {
   if (quote.replayDate) return { state: "replay", words: `Replay of ${day(usualDay(quotes))}` };
   if (quote.provider === "simulator") return { state: "simulated", words: "Simulated" };
-  if (quote.session === "closed") return { state: "closed", words: `Closed since ${clockTime(quote.t)}` };
+  const phase = quote.market === "new_york" ? phaseNow() : null;
+  if (phase?.words) return { state: phase.state, words: phase.words, note: phase.note };
+  if (quote.session === "closed" && !phase) return { state: "closed", words: `Closed since ${clockTime(quote.t)}` };
   if (quote.delayed_s) return { state: "delayed", words: `Delayed ${Math.floor(quote.delayed_s / 60)} min` };
   return { state: "live", words: "Live" };
 }

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from playwright.sync_api import Page
 
 from dashboard import formats
+from dashboard.phases import payload_of
+from dashboard.rows import age_of, row_of
+from marketdata.calendar import NEW_YORK
+from marketdata.models import Ticker
+from marketdata.payload import quote_payload
+from tests.providers import make_quote
 
 PRICES = [
     "589.58",
@@ -68,3 +74,31 @@ def test_volumes_ages_and_days_are_written_alike(page: Page) -> None:
     assert twin(page, "volume", VOLUMES) == [formats.volume(value) for value in VOLUMES]
     assert twin(page, "age", AGES_MS) == [formats.age(timedelta(milliseconds=ms)) for ms in AGES_MS]
     assert twin(page, "day", [day.isoformat() for day in DAYS]) == [formats.day(day) for day in DAYS]
+
+
+AGE = """async ([payload, market, moments]) => {
+  const [words, phases, clock, quote] = await Promise.all(
+    ["words", "phases", "clock", "quote"].map((name) => import(`/static/js/${name}.js`)));
+  phases.setPhases(payload);
+  return moments.map((moment) => {
+    clock.setServerTime(moment);
+    const { state, words: said, notes } = words.tableAge([quote.fromPayload({ ...market, e: 0, n: 0 })]);
+    return [state, said, notes];
+  });
+}"""
+
+
+def test_an_open_page_says_what_the_server_would_say_when_the_market_closes_and_opens(page: Page) -> None:
+    friday = datetime(2026, 7, 17, 12, tzinfo=NEW_YORK)
+    moments = [friday + timedelta(hours=hours) for hours in (1, 5, 10, 30, 50, 67, 70)]
+    quote = make_quote("AAPL", provider="alpaca", as_of=friday, received_at=friday)
+    payload = quote_payload(quote, friday) | {"stale": False}
+
+    page.goto("/credits/")
+    shown = page.evaluate(
+        AGE, [payload_of(friday), payload, [round(one.timestamp() * 1000) for one in moments]]
+    )
+
+    ages = [age_of([row_of(Ticker(symbol="AAPL"), quote, moment)], moment) for moment in moments]
+    assert [tuple(one) for one in shown] == [(age.state, age.words, age.notes) for age in ages]
+    assert len({age.words for age in ages}) == 5

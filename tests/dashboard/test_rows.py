@@ -107,12 +107,24 @@ def test_a_table_is_stale_when_all_of_it_is() -> None:
 
 
 def test_real_prices_are_live_delayed_or_closed() -> None:
-    def words(**fields) -> str:
-        return age_of([row(quote(provider="alpaca", **fields))], NOW).words
+    saturday, monday = NOW, datetime(2026, 2, 2, 15, tzinfo=UTC)
 
-    assert words() == "Live"
-    assert words(delayed_s=900) == "Delayed 15 min"
-    assert words(session=Session.CLOSED, as_of=datetime(2026, 1, 30, 21, tzinfo=UTC)) == "Closed since 21:00"
+    def said(now: datetime, symbol: str = "AAPL", **fields) -> tuple[str, str, str]:
+        age = age_of([row(quote(symbol, "alpaca", as_of=saturday, **fields))], now)
+        return age.state, age.words, age.notes
+
+    assert said(monday) == ("live", "Live", "")
+    assert said(monday, delayed_s=900) == ("delayed", "Delayed 15 min", "")
+    closed = ("closed", "Closed since Fri 16:00", "opens Mon 09:30 New York time")
+    assert said(saturday) == said(saturday, session=Session.CLOSED, delayed_s=900) == closed
+    assert said(saturday, "BTC-USD") == ("live", "Live", "")
+    assert said(saturday, "0700.HK", session=Session.CLOSED) == ("closed", "Closed since 14:05", "")
+
+
+def test_what_differs_stands_behind_when_the_market_opens() -> None:
+    age = age_of([row(quote(provider="alpaca")), row(quote("SPY", "simulator"))], NOW)
+
+    assert age.notes == "opens Mon 09:30 New York time, 1 of 2 simulated"
 
 
 def test_a_table_of_made_up_prices_says_so() -> None:

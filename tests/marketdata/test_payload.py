@@ -44,6 +44,7 @@ def test_a_quote_has_its_promised_shape():
         "as_of": "2026-01-05T14:59:59.007Z",
         "received_at": "2026-01-05T15:00:00.000Z",
         "provider": "replay",
+        "market": "always",
         "session": "regular",
         "replay_date": "2012-10-25",
         "halted": False,
