@@ -53,7 +53,6 @@ CASE = Case(
         }
     ),
     trade_ids=False,
-    acknowledges=False,
 )
 ONE_SHARE_IN_FOUR = date(2020, 8, 31)
 
