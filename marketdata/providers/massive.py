@@ -32,6 +32,7 @@ from marketdata.providers.massive_answers import (
     bar_of,
     day_of,
     dividend_of,
+    is_real_time,
     item_error,
     last_of,
     listed,
@@ -45,7 +46,7 @@ from marketdata.providers.massive_answers import (
     split_of,
 )
 from marketdata.providers.massive_market import MarketStream
-from marketdata.providers.massive_stream import MassiveStream, feed_url
+from marketdata.providers.massive_stream import MassiveStream, delay_of, feed_url
 from marketdata.providers.massive_symbols import ticker_of
 from marketdata.providers.plans import Plan
 from marketdata.providers.reading import configured_plan, midnight, required
@@ -73,7 +74,7 @@ class Massive(Vendor):
     ) -> None:
         super().__init__(base_url=base_url, plan=plan)
         self._key = key
-        self.stream_url = feed_url(stream_url, plan)
+        self.stream_url = stream_url.rstrip("/")
         self._patience = patience
         self._locked: dict[str, float] = {}
         self.days = DayFigures()
@@ -149,6 +150,8 @@ class Massive(Vendor):
         if as_of is None:
             return Malformed("massive: a price without its time")
         quote = self.quote(symbol, price, as_of, **day_of(item))
+        if is_real_time(item):  # a plan of one class says nothing of the others
+            quote = replace(quote, delayed_s=0)
         self.days.remember(quote)
         return quote
 
@@ -231,10 +234,10 @@ class Massive(Vendor):
 
     def _market_stream(self, market: str, on_locked: Callable[[], None]) -> MarketStream:
         return MarketStream(
-            f"{self.stream_url}/{market}",
+            feed_url(self.stream_url, self.plan, market),
             key=self._key,
             days=self.days,
-            delayed_s=self.plan.delayed,
+            delayed_s=delay_of(self.plan, market),
             on_locked=on_locked,
             patience=self._patience,
         )

@@ -96,6 +96,13 @@ def last_of(symbol: str, item: Mapping[str, Any]) -> tuple[Decimal | None, datet
     return positive(session.get("price")) or closed, moment_of(told, NANOSECONDS)
 
 
+def is_real_time(item: Mapping[str, Any]) -> bool:
+    """Whether what the price was taken from says so."""
+    parts = (item, object_of(item, "last_trade"), object_of(item, "last_quote"))
+    told = {part["timeframe"] for part in parts if "timeframe" in part}
+    return told == {"REAL-TIME"}
+
+
 def day_of(item: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a snapshot beside its price, by the names of a quote."""
     session, book = object_of(item, "session"), object_of(item, "last_quote")

@@ -30,6 +30,7 @@ from marketdata.quotes import StreamEvent, Tick, microseconds
 logger = logging.getLogger(__name__)
 
 CHANNELS_PER_MESSAGE = 500
+LONGEST_PAUSE_S = 600.0
 # Whoever was thrown out by a newer connection would throw that one out in turn, and so on for ever.
 EVICTED_FOR = timedelta(seconds=30)
 STOCKS = "stocks"
@@ -81,7 +82,7 @@ class MarketStream(VendorStream):
         self._missing: set[str] = set()
         self._taken: set[str] = set()
         self._refused: set[str] = set()
-        self._ask_at = 0.0
+        self._ask_at = self._pause_s = 0.0
         self._read_event = {
             "T": self._trade,
             "A": self._second,
@@ -99,12 +100,14 @@ class MarketStream(VendorStream):
 
     async def subscribe(self, symbols: Collection[str]) -> None:
         channels = [name for symbol in symbols for name in channels_of(symbol)]
-        new = [name for name in channels if name not in self._taken | self._refused]
+        known = self._taken | self._refused
+        new = [name for name in channels if name not in known]
         self.symbols.update(symbols)
         self._missing.update(new)
         await self._ask("subscribe", new)
         if new:
-            self._ask_at = clock.monotonic() + self.patience.step_s
+            self._pause_s = self.patience.step_s
+            self._ask_at = clock.monotonic() + self._pause_s
             self.await_acknowledgement()
 
     async def unsubscribe(self, symbols: Collection[str]) -> None:
@@ -133,10 +136,11 @@ class MarketStream(VendorStream):
             raise ProviderDown("massive: a market is not in our plan") from None
 
     async def _ask_again(self) -> None:
-        """Ask once more for what was not acknowledged in the time of a step."""
+        """Ask once more for what was not acknowledged in the time of a step, then ever more seldom."""
         if self._missing and clock.monotonic() >= self._ask_at:
             logger.warning("massive has not acknowledged %d channels; asking again", len(self._missing))
-            self._ask_at = clock.monotonic() + self.patience.step_s
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._ask_at = clock.monotonic() + self._pause_s
             await self._ask("subscribe", sorted(self._missing))
 
     # --- what it is told

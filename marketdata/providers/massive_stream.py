@@ -13,25 +13,35 @@ from urllib.parse import urlsplit, urlunsplit
 
 from core import clock
 from marketdata.errors import BadRequest, PlanLocked
+from marketdata.providers.base import AssetClass
 from marketdata.providers.forked_stream import ForkedStream
-from marketdata.providers.massive_market import MARKETS, MarketStream, market_of
+from marketdata.providers.massive_market import MARKETS, PATHS, MarketStream, market_of
 from marketdata.providers.plans import Plan
 from marketdata.providers.vendor_stream import VendorStream
 
 logger = logging.getLogger(__name__)
 
 REAL_TIME = "socket."
+NEVER_DELAYED = {PATHS[AssetClass.CRYPTO], PATHS[AssetClass.FOREX]}
 # Somebody may buy the market meanwhile.
 LOCKED_FOR_S = 3_600.0
 
 
-def feed_url(url: str, plan: Plan) -> str:
-    """The host of the plan's feed: `delayed.massive.com` for a delayed plan, `business.…` where the plan says so."""
+def feed_url(url: str, plan: Plan, market: str) -> str:
+    """The address of a market's stream: of a delayed plan `delayed.massive.com`, of one with a feed that feed.
+
+    Coins and currencies have no delayed feed.
+    """
     parts = urlsplit(url.rstrip("/"))
-    feed = plan.feed or ("delayed" if plan.delayed else "")
-    if not feed or not parts.netloc.startswith(REAL_TIME):
-        return urlunsplit(parts)
-    return urlunsplit(parts._replace(netloc=f"{feed}.{parts.netloc.removeprefix(REAL_TIME)}"))
+    feed = plan.feed or ("delayed" if delay_of(plan, market) else "")
+    host = parts.netloc
+    if feed and host.startswith(REAL_TIME):
+        host = f"{feed}.{host.removeprefix(REAL_TIME)}"
+    return f"{urlunsplit(parts._replace(netloc=host))}/{market}"
+
+
+def delay_of(plan: Plan, market: str) -> int:
+    return 0 if market in NEVER_DELAYED else plan.delayed
 
 
 class MassiveStream(ForkedStream):

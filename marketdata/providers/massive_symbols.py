@@ -7,11 +7,11 @@ and a lower case letter in a ticker means something (`ABRpD` is a preferred shar
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from marketdata.errors import InvalidSymbol
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass
-from marketdata.symbols import canonical
+from marketdata.providers.spelling import is_canonical
 
 INDEXES = {"^GSPC": "I:SPX", "^DJI": "I:DJI", "^NDX": "I:NDX", "^VIX": "I:VIX"}
 _INDEX_NAMES = {ticker: symbol for symbol, ticker in INDEXES.items()}
@@ -23,6 +23,7 @@ _PREFERRED_TICKER = re.compile(r"([A-Z]{1,6})p([A-Z])")
 _COIN_MONEY = ("USDC", "USDT", "USD", "EUR", "GBP", "JPY", "AUD", "CAD", "CHF", "BRL", "BTC", "ETH")
 
 
+@lru_cache(maxsize=20_000)
 def ticker_of(symbol: str) -> str | None:
     """Massive's ticker of a canonical symbol; None where it has none, or none that we know."""
     match asset_class_of(symbol):
@@ -38,6 +39,7 @@ def ticker_of(symbol: str) -> str | None:
             return _share_ticker(symbol)
 
 
+@lru_cache(maxsize=20_000)
 def symbol_of(ticker: str) -> str | None:
     """The canonical symbol of one of Massive's tickers; None where there is none."""
     market, separator, name = ticker.partition(":")
@@ -65,19 +67,12 @@ def _share_ticker(symbol: str) -> str | None:
 def _share_symbol(ticker: str) -> str | None:
     if preferred := _PREFERRED_TICKER.fullmatch(ticker):
         return f"{preferred[1]}.PR{preferred[2]}"
-    return ticker if _SHARE.fullmatch(ticker) and _is_canonical(ticker) else None
+    return ticker if _SHARE.fullmatch(ticker) and is_canonical(ticker) else None
 
 
 def _coin_symbol(name: str) -> str | None:
     for money in _COIN_MONEY:
         if name.endswith(money) and name != money:
             symbol = f"{name.removesuffix(money)}-{money}"
-            return symbol if _is_canonical(symbol) else None
+            return symbol if is_canonical(symbol) else None
     return None
-
-
-def _is_canonical(symbol: str) -> bool:
-    try:
-        return canonical(symbol) == symbol
-    except InvalidSymbol:
-        return False

@@ -9,43 +9,48 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote
-from zoneinfo import ZoneInfo
 
 from core import clock
-from marketdata.instruments import asset_class_of
-from marketdata.providers.base import AssetClass
 from marketdata.providers.massive_symbols import symbol_of, ticker_of
-from marketdata.quotes import Action, ActionKind, Bar
+from marketdata.quotes import ActionKind
 from marketdata.standins.base import Asked, Fault, Reply
-from marketdata.standins.market import EPOCH, Listed
+from marketdata.standins.massive_rows import (
+    NEW_YORK,
+    aggregate,
+    dividend,
+    edge,
+    is_within,
+    midnight,
+    moment_of,
+    ms,
+    old_snapshot_of,
+    snapshot_of,
+    split,
+    spoiled,
+    ticker_row,
+)
 from marketdata.standins.massive_stream import MassiveStreams
 
-NEW_YORK = ZoneInfo("America/New_York")
 REQUEST_ID = "6a7e466379af0a71039d60cc78e72282"
 THROTTLED = (
     "You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue. "
     "https://massive.com/pricing"
 )
 SPANS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
-MARKETS = {
-    AssetClass.CRYPTO: "crypto",
-    AssetClass.FOREX: "fx",
-    AssetClass.INDEX: "indices",
-    AssetClass.OPTION: "options",
-}
 NO_PAGE = Reply(b"404 page not found", 404, {"Content-Type": "text/plain"})
 SNAPSHOT_LIMIT, AGGS_LIMIT, REFERENCE_LIMIT = (10, 250), (5_000, 50_000), (10, 1_000)
 
 
 class MassiveStandIn(MassiveStreams):
-    """`has_snapshots` False is an end-of-day plan; `page_size` cuts pages; `next_host` is what `next_url` names."""
+    """`has_snapshots` False is an end-of-day plan, `is_delayed` a late one; `next_host` is what `next_url` names."""
 
     vendor = "massive"
     has_snapshots = True
+    is_delayed = False
     next_host: str | None = None
 
     # --- requests
@@ -141,14 +146,22 @@ class MassiveStandIn(MassiveStreams):
         found = self.market.get(symbol_of(ticker) or "")
         if found is None or fault is Fault.ITEM_ERROR:
             return {"error": "NOT_FOUND", "message": "Ticker not found.", "ticker": ticker}
-        return _spoiled(_snapshot_of(ticker, found, _moment(found, fault)), fault)
+        return spoiled(self._timed(snapshot_of(ticker, found, moment_of(found, fault))), fault)
+
+    def _timed(self, item: dict[str, Any]) -> dict[str, Any]:
+        """Shares of a delayed plan are marked so; coins and currencies are always of now."""
+        if self.is_delayed and item["type"] not in {"crypto", "fx"}:
+            for part in (item, item.get("last_trade", {}), item.get("last_quote", {})):
+                if "timeframe" in part:
+                    part["timeframe"] = "DELAYED"
+        return item
 
     def _old_snapshot(self, rest: Sequence[str], params: Mapping[str, str]) -> Reply:
         if not self.has_snapshots:
             return self._not_in_plan()
         asked = rest or [ticker for ticker in params.get("tickers", "").split(",") if ticker]
         found = [(ticker, listed) for ticker in asked if (listed := self.market.get(symbol_of(ticker) or ""))]
-        items = [_old_snapshot_of(ticker, listed) for ticker, listed in found]
+        items = [old_snapshot_of(ticker, listed) for ticker, listed in found]
         answer = {"status": "OK", "request_id": REQUEST_ID}
         if not rest:
             return Reply({**answer, "count": len(items), "tickers": items})
@@ -177,7 +190,7 @@ class MassiveStandIn(MassiveStreams):
         close = datetime.combine(before, time(16), NEW_YORK)
         row = {
             "T": ticker, "v": found.volume, "vw": float(found.previous_close), "o": float(found.open),
-            "c": float(found.previous_close), "h": float(found.high), "l": float(found.low), "t": _ms(close), "n": 1,
+            "c": float(found.previous_close), "h": float(found.high), "l": float(found.low), "t": ms(close), "n": 1,
         }  # fmt: skip
         return Reply({**body, "queryCount": 1, "resultsCount": 1, "results": [row], "count": 1})
 
@@ -202,12 +215,12 @@ class MassiveStandIn(MassiveStreams):
     ) -> Iterator[dict[str, Any]]:
         """Both ends included; a date means the whole day of the market."""
         is_days = step >= timedelta(days=1)
-        start = _edge(first, symbol, is_days=is_days)
-        end = _edge(last, symbol, is_days=is_days, whole_day=True) + timedelta(milliseconds=1)
+        start = edge(first, symbol, is_days=is_days)
+        end = edge(last, symbol, is_days=is_days, whole_day=True) + timedelta(milliseconds=1)
         for bar in self.market.bars(symbol, start, end, step):
             factor = self._later_splits(symbol, bar.start.date()) if is_adjusted else Decimal(1)
-            moment = _midnight(symbol, bar.start.date()) if is_days else bar.start
-            yield _aggregate(bar, moment, factor)
+            moment = midnight(symbol, bar.start.date()) if is_days else bar.start
+            yield aggregate(bar, moment, factor)
 
     def _later_splits(self, symbol: str, day: date) -> Decimal:
         factor = Decimal(1)
@@ -225,10 +238,10 @@ class MassiveStandIn(MassiveStreams):
 
     def _actions(self, path: str, params: Mapping[str, str], kind: str) -> Reply:
         name, wanted, write = {
-            "dividends": ("ex_dividend_date", ActionKind.DIVIDEND, _dividend),
-            "splits": ("execution_date", ActionKind.SPLIT, _split),
+            "dividends": ("ex_dividend_date", ActionKind.DIVIDEND, dividend),
+            "splits": ("execution_date", ActionKind.SPLIT, split),
         }[kind]
-        actions = [one for one in self.market.actions if one.kind is wanted and _is_within(one, name, params)]
+        actions = [one for one in self.market.actions if one.kind is wanted and is_within(one, name, params)]
         if "ticker" in params:
             actions = [one for one in actions if ticker_of(one.symbol) == params["ticker"]]
         actions.sort(key=lambda one: one.ex_date, reverse=params.get("order", "desc") == "desc")
@@ -240,156 +253,10 @@ class MassiveStandIn(MassiveStreams):
             if found is None:
                 words = "Ticker not found."
                 return Reply({"status": "NOT_FOUND", "request_id": REQUEST_ID, "message": words}, 404)
-            return Reply({"status": "OK", "request_id": REQUEST_ID, "results": _ticker(found)})
+            return Reply({"status": "OK", "request_id": REQUEST_ID, "results": ticker_row(found)})
         text = params.get("search", "").lower()
         rows = [
-            _ticker(one) for one in self.market.listed.values()
+            ticker_row(one) for one in self.market.listed.values()
             if text in one.symbol.lower() or text in one.name.lower()
         ]  # fmt: skip
         return Reply(self._page(path, params, rows, REFERENCE_LIMIT))
-
-
-def _moment(found: Listed, fault: Fault | None) -> datetime:
-    skew = timedelta(hours=1) if fault is Fault.SKEWED else timedelta(0)
-    return (found.at or clock.now()) + skew
-
-
-def _spoiled(item: dict[str, Any], fault: Fault | None) -> dict[str, Any]:
-    """With zeros, or what is no number, for every price."""
-    if fault not in {Fault.ZEROS, Fault.NOT_A_NUMBER}:
-        return item
-    wrong = 0 if fault is Fault.ZEROS else float("nan")
-    for part in ("session", "last_trade", "last_quote", "last_minute"):
-        for name, value in item.get(part, {}).items():
-            if isinstance(value, float):
-                item[part][name] = wrong
-    return item | ({"value": wrong} if "value" in item else {})
-
-
-def _snapshot_of(ticker: str, found: Listed, at: datetime) -> dict[str, Any]:
-    kind, now = asset_class_of(found.symbol), _ns(at)
-    change = found.price - found.previous_close
-    session = {
-        "change": float(change), "change_percent": _percent(found),
-        "close": float(found.price), "high": float(found.high), "low": float(found.low), "open": float(found.open),
-        "previous_close": float(found.previous_close), "price": float(found.price), "volume": found.volume,
-        "last_updated": now,
-    }  # fmt: skip
-    item = {
-        "ticker": ticker, "name": found.name, "type": MARKETS.get(kind, "stocks"), "market_status": "open",
-        "session": session,
-    }  # fmt: skip
-    if kind is AssetClass.INDEX:
-        return {**item, "value": float(found.price), "last_updated": now, "timeframe": "REAL-TIME"}
-    if kind is not AssetClass.CRYPTO:
-        item["last_quote"] = {
-            "ask": float(found.ask), "ask_size": 110, "ask_exchange": 323, "bid": float(found.bid), "bid_size": 172,
-            "bid_exchange": 323, "last_updated": now, "timeframe": "REAL-TIME",
-        }  # fmt: skip
-    if kind is not AssetClass.FOREX:
-        item["last_trade"] = {
-            "conditions": [12], "exchange": 11, "id": 12345, "price": float(found.price), "size": 100,
-            "timeframe": "REAL-TIME", "last_updated": now,
-            **({} if kind is AssetClass.CRYPTO else {"sip_timestamp": now, "participant_timestamp": now}),
-        }  # fmt: skip
-    return item
-
-
-def _percent(found: Listed) -> float:
-    before = found.previous_close
-    return float((found.price - before) / before * 100) if before else 0.0
-
-
-def _old_snapshot_of(ticker: str, found: Listed) -> dict[str, Any]:
-    now = _ns(found.at or clock.now())
-    change = found.price - found.previous_close
-    day = {
-        "o": float(found.open), "h": float(found.high), "l": float(found.low), "c": float(found.price),
-        "v": found.volume, "vw": float(found.price),
-    }  # fmt: skip
-    before = {**day, "c": float(found.previous_close)}
-    return {
-        "ticker": ticker, "todaysChange": float(change),
-        "todaysChangePerc": _percent(found), "updated": now, "day": day,
-        "min": {**day, "av": found.volume, "n": 1, "t": now // 1_000_000}, "prevDay": before,
-        "lastTrade": {"c": [12], "i": "12345", "p": float(found.price), "s": 100, "t": now, "x": 11},
-        "lastQuote": {"P": float(found.ask), "S": 1, "p": float(found.bid), "s": 1, "t": now},
-    }  # fmt: skip
-
-
-def _aggregate(bar: Bar, moment: datetime, factor: Decimal) -> dict[str, Any]:
-    return {
-        "v": float(bar.volume * factor), "vw": float(bar.close / factor), "o": float(bar.open / factor),
-        "c": float(bar.close / factor), "h": float(bar.high / factor), "l": float(bar.low / factor),
-        "t": _ms(moment), "n": 1,
-    }  # fmt: skip
-
-
-def _dividend(action: Action) -> dict[str, Any]:
-    return {
-        "id": f"E{action.ex_date:%y%m%d}", "ticker": ticker_of(action.symbol), "cash_amount": float(action.amount or 0),
-        "currency": action.currency, "dividend_type": "SC" if action.special else "CD", "frequency": 4,
-        "ex_dividend_date": action.ex_date.isoformat(), "declaration_date": _text(action.declared_date),
-        "record_date": _text(action.record_date), "pay_date": _text(action.pay_date),
-    }  # fmt: skip
-
-
-def _split(action: Action) -> dict[str, Any]:
-    return {
-        "id": f"P{action.ex_date:%y%m%d}", "ticker": ticker_of(action.symbol),
-        "execution_date": action.ex_date.isoformat(),
-        "split_from": float(action.split_from or 1), "split_to": float(action.split_to or 1),
-    }  # fmt: skip
-
-
-def _ticker(found: Listed) -> dict[str, Any]:
-    kind = asset_class_of(found.symbol)
-    row = {
-        "ticker": ticker_of(found.symbol), "name": found.name, "market": MARKETS.get(kind, "stocks"),
-        "locale": "us" if kind is AssetClass.STOCK else "global", "active": True,
-        "last_updated_utc": "2026-11-20T00:00:00Z",
-    }  # fmt: skip
-    if kind is AssetClass.STOCK:
-        fund = "ETF" if "ETF" in found.name else "CS"
-        return {
-            **row,
-            "primary_exchange": found.exchange,
-            "type": fund,
-            "currency_name": found.currency.lower(),
-        }
-    return {**row, "currency_symbol": found.currency, "currency_name": "United States Dollar"}
-
-
-def _is_within(action: Action, name: str, params: Mapping[str, str]) -> bool:
-    day = action.ex_date.isoformat()
-    return (
-        params.get(f"{name}.gte", "") <= day < params.get(f"{name}.lt", "9999")
-        and day <= params.get(f"{name}.lte", "9999")
-        and params.get(name, day) == day
-    )
-
-
-def _edge(text: str, symbol: str, *, is_days: bool, whole_day: bool = False) -> datetime:
-    """The moment that an end of a range names; days are dealt out by date, so theirs are of UTC."""
-    if text.isdigit():
-        return EPOCH + timedelta(milliseconds=int(text))
-    day = date.fromisoformat(text)
-    begin = datetime.combine(day, time(), UTC) if is_days else _midnight(symbol, day)
-    return begin + timedelta(days=1, milliseconds=-1) if whole_day else begin
-
-
-def _midnight(symbol: str, day: date) -> datetime:
-    is_stock = asset_class_of(symbol) in {AssetClass.STOCK, AssetClass.INDEX, AssetClass.OPTION}
-    return datetime.combine(day, time(), NEW_YORK if is_stock else UTC)
-
-
-def _text(day: date | None) -> str | None:
-    return day.isoformat() if day else None
-
-
-def _ms(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(milliseconds=1)
-
-
-def _ns(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1) * 1_000

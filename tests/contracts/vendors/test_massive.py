@@ -139,6 +139,18 @@ async def test_pages_without_end_are_malformed(standin, provider, monkeypatch):
     assert len(standin.asked) == 3
 
 
+async def test_a_delayed_plan_marks_what_is_late_and_only_that(standin):
+    standin.is_delayed = True
+
+    found = await massive(standin, plan="starter").fetch_quotes(["AAPL", "BTC-USD", "EURUSD=X"])
+
+    assert {symbol: quote.delayed_s for symbol, quote in found.items()} == {
+        "AAPL": 900,
+        "BTC-USD": 0,
+        "EURUSD=X": 0,
+    }
+
+
 async def test_an_end_of_day_plan_asks_for_the_day_before(standin):
     standin.has_snapshots = False
     basic = massive(standin, plan="basic")

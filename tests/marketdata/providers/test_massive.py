@@ -14,6 +14,7 @@ from marketdata.providers.massive import Massive, from_settings
 from marketdata.providers.massive_answers import (
     bar_of,
     dividend_of,
+    is_real_time,
     item_error,
     last_of,
     match_of,
@@ -105,20 +106,23 @@ def test_a_paid_plan_asks_for_250_and_streams_without_a_limit():
 
 
 @pytest.mark.parametrize(
-    ("plan", "host"),
+    ("plan", "market", "url"),
     [
-        (Plan("massive", "a"), "wss://socket.massive.com"),
-        (Plan("massive", "b", delayed=900), "wss://delayed.massive.com"),
-        (Plan("massive", "c", feed="business"), "wss://business.massive.com"),
-        (Plan("massive", "d", feed="delayed-business", delayed=900), "wss://delayed-business.massive.com"),
+        (Plan("massive", "a"), "stocks", "wss://socket.massive.com/stocks"),
+        (Plan("massive", "b", delayed=900), "stocks", "wss://delayed.massive.com/stocks"),
+        (Plan("massive", "b", delayed=900), "crypto", "wss://socket.massive.com/crypto"),
+        (Plan("massive", "c", feed="business"), "stocks", "wss://business.massive.com/stocks"),
+        (Plan("massive", "d", feed="delayed-x", delayed=900), "stocks", "wss://delayed-x.massive.com/stocks"),
     ],
 )
-def test_the_host_of_the_stream_is_that_of_the_plans_feed(plan, host):
-    assert feed_url("wss://socket.massive.com/", plan) == host
+def test_the_address_of_a_stream_is_that_of_the_plans_feed(plan, market, url):
+    assert feed_url("wss://socket.massive.com/", plan, market) == url
 
 
 def test_another_host_of_the_stream_stays_as_it_was_set():
-    assert feed_url("ws://127.0.0.1:9/x", Plan("massive", "b", delayed=900)) == "ws://127.0.0.1:9/x"
+    plan = Plan("massive", "b", delayed=900)
+
+    assert feed_url("ws://127.0.0.1:9/x", plan, "stocks") == "ws://127.0.0.1:9/x/stocks"
 
 
 # --- answers
@@ -164,6 +168,19 @@ def test_crossed_sides_have_no_middle():
     item = {"last_quote": {"bid": Decimal("1.10"), "ask": Decimal("1.08"), "last_updated": NOW_NS}}
 
     assert last_of("EURUSD=X", item) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("item", "expected"),
+    [
+        ({"last_trade": {"timeframe": "REAL-TIME"}, "last_quote": {"timeframe": "REAL-TIME"}}, True),
+        ({"last_trade": {"timeframe": "DELAYED"}, "last_quote": {"timeframe": "REAL-TIME"}}, False),
+        ({"timeframe": "REAL-TIME"}, True),
+        ({}, False),
+    ],
+)
+def test_a_snapshot_says_whether_it_is_of_now(item, expected):
+    assert is_real_time(item) is expected
 
 
 def test_an_index_has_a_value():
