@@ -37,7 +37,10 @@ class Meter:
                 self._over[name][symbol] += now_s - began
                 since[symbol] = now_s
         over, self._over = self._over, _seconds()
-        return [_purchase(name, seconds, at) for name, seconds in sorted(over.items()) if seconds]
+        bought = {
+            name: {one: s for one, s in seconds.items() if s > 0} for name, seconds in sorted(over.items())
+        }
+        return [_purchase(name, seconds, at) for name, seconds in bought.items() if seconds]
 
 
 def _purchase(name: str, seconds: Mapping[str, float], at: datetime) -> Call:

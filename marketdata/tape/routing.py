@@ -11,6 +11,7 @@ GONE_AFTER_S = 30.0
 # Open for so long again, they come back; longer each time it fell soon after.
 BACK_AFTER_S, LONGEST_PROBATION_S = 60.0, 1_800.0
 RELAPSE_WITHIN_S = 600.0
+WITHOUT_PLACE = 9
 # A connection that is lost sooner was never up.
 STEADY_AFTER_S = 5.0
 
@@ -24,7 +25,7 @@ class Standing:
     _open_since: float = 0.0
     _down_since: float | None = None
     _back_since: float | None = None
-    _probation_s: float = BACK_AFTER_S
+    _probation_s: float = field(default_factory=lambda: BACK_AFTER_S)
 
     def look(self, now: float, *, is_open: bool, is_idle: bool = False, is_barred: bool = False) -> None:
         """`is_idle`: nobody wants anything of it. `is_barred`: it refuses us for longer than we wait."""
@@ -78,9 +79,9 @@ def routes(
     """
     found = Routes()
     taken: Counter[str] = Counter()
-    for symbol in sorted(holders, key=_priority(holders, candidates, before)):
+    for symbol in sorted(holders, key=_priority(holders, candidates, standings, before)):
         names = [name for name in candidates(symbol) if (name, symbol) not in refused]
-        ranked = sorted(names, key=lambda name: _rank(standings[name], before.get(symbol) == name))
+        ranked = sorted(names, key=lambda name: _rank(standings[name], is_current=before.get(symbol) == name))
         for name in ranked:
             room = rooms.get(name)
             if room is not None and taken[name] >= room:
@@ -96,17 +97,23 @@ def routes(
 
 
 def _priority(
-    holders: Mapping[str, int], candidates: Callable[[str], Sequence[str]], before: Mapping[str, str]
-) -> Callable[[str], tuple[int, int, str]]:
-    def priority(symbol: str) -> tuple[int, int, str]:
-        names = list(candidates(symbol))
-        current = before.get(symbol, "")
-        return (-holders[symbol], names.index(current) if current in names else len(names), symbol)
+    holders: Mapping[str, int],
+    candidates: Callable[[str], Sequence[str]],
+    standings: Mapping[str, Standing],
+    before: Mapping[str, str],
+) -> Callable[[str], tuple[int, int, int, str]]:
+    """Busiest first; among equals those that have the best place already, so that nothing changes without need."""
+
+    def priority(symbol: str) -> tuple[int, int, int, str]:
+        names, current = candidates(symbol), before.get(symbol)
+        if current is None or current not in names:
+            return (-holders[symbol], WITHOUT_PLACE, 0, symbol)
+        return (-holders[symbol], _rank(standings[current], is_current=True), names.index(current), symbol)
 
     return priority
 
 
-def _rank(standing: Standing, is_current: bool) -> int:
+def _rank(standing: Standing, *, is_current: bool) -> int:
     """Who is relied on comes first, then who is open at all, if need be the one that has the symbol now."""
     if standing.relied_on:
         return 0

@@ -14,7 +14,8 @@ from marketdata.providers import registry
 from marketdata.providers.base import Provider
 from marketdata.providers.registry import Purpose
 from marketdata.quotes import StreamEvent
-from marketdata.tape.routing import GONE_AFTER_S, Routes, Standing, routes
+from marketdata.tape import routing
+from marketdata.tape.routing import Routes, Standing, routes
 from marketdata.tape.upstream import Patience, Upstream
 
 OnEvents = Callable[[Sequence[StreamEvent]], None]
@@ -155,4 +156,4 @@ def _is_barred(upstream: Upstream) -> bool:
     """Whether it will not even be tried again before its symbols would go elsewhere."""
     if not upstream.is_barred or upstream.retry_at is None:
         return False
-    return (upstream.retry_at - clock.now()).total_seconds() > GONE_AFTER_S
+    return (upstream.retry_at - clock.now()).total_seconds() > routing.GONE_AFTER_S

@@ -39,6 +39,8 @@ PROVEN_AFTER_S = 60.0
 SLICE = 2_000
 # A provider that refuses this often in a row has reached its limit.
 REFUSALS_OF_A_LIMIT = 2
+# A sleep may end a clock's grain early, and no call may come before the time that was named.
+GRAIN_S = 0.05
 # What concerns single symbols, while the connection is fine.
 PARTIAL = (BadRequest, NotFound, PlanLocked, RateLimited)
 
@@ -280,16 +282,13 @@ class Upstream:
         self._tell(error, pause_s)
         self._on_change()
         await asyncio.sleep(pause_s)
-        # By the wall clock as well: a sleep may end a little early.
-        while (rest := (self.retry_at - clock.now()).total_seconds()) > 0:
-            await asyncio.sleep(rest)
 
     def _pause_s(self, error: Exception) -> float:
         carried, self._carried = self._carried, 0
         self.is_barred = False
         if isinstance(error, RateLimited) and error.retry_at is not None:
             self.is_barred = True
-            return max(0.0, (error.retry_at - clock.now()).total_seconds())
+            return max(0.0, (error.retry_at - clock.now()).total_seconds()) + GRAIN_S
         if isinstance(error, PlanLocked | RateLimited) and carried > 1:
             self._learn_limit(carried // 2)  # it worked until there were too many
         elif isinstance(error, PlanLocked | Unauthorized):

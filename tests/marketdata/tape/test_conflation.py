@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
@@ -78,3 +79,17 @@ def test_whatever_happens_numbers_rise_strictly_and_the_newest_tick_comes_out(op
         else:
             for one, _ in drain():
                 assert one == newest[one.symbol]
+
+
+def test_that_the_price_has_another_base_is_told_with_the_tick_that_is_published():
+    conflator = Conflator()
+    first = tick("A", 1)
+    conflator.put(replace(first, rebased=True))
+    conflator.put(tick("A", 2))
+
+    numbered = conflator.drain()
+    conflator.put(tick("A", 3))
+    conflator.put_back(numbered)
+
+    assert [(one.price, one.rebased) for one, _ in numbered] == [(2, True)]
+    assert [(one.price, one.rebased) for one, _ in conflator.drain()] == [(3, True)]
