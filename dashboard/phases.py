@@ -65,7 +65,7 @@ def _phase_of(span: Span, moment: datetime, until: datetime) -> Phase:
         return Phase(until, "live", "Before the open", opens)
     since = _told(calendar.previous_close(moment), moment)
     if span.session is Session.POST:
-        return Phase(until, "live", "After hours", f"closed since {since} New York time")
+        return Phase(until, "live", "After the close", f"closed since {since} New York time")
     return Phase(until, "closed", f"Closed since {since}", opens)
 
 

@@ -18,11 +18,11 @@ def ny(text: str) -> datetime:
         ("2026-07-14T03:00", ("closed", "Closed since Mon 16:00", "opens 09:30 New York time")),
         ("2026-07-14T08:00", ("live", "Before the open", "opens 09:30 New York time")),
         ("2026-07-14T12:00", ("live", "", "")),
-        ("2026-07-14T17:00", ("live", "After hours", "closed since 16:00 New York time")),
+        ("2026-07-14T17:00", ("live", "After the close", "closed since 16:00 New York time")),
         ("2026-07-14T21:00", ("closed", "Closed since 16:00", "opens Wed 09:30 New York time")),
         ("2026-07-18T12:00", ("closed", "Closed since Fri 16:00", "opens Mon 09:30 New York time")),
         ("2026-11-26T12:00", ("closed", "Closed since Wed 16:00", "opens Fri 09:30 New York time")),
-        ("2026-11-27T14:00", ("live", "After hours", "closed since 13:00 New York time")),
+        ("2026-11-27T14:00", ("live", "After the close", "closed since 13:00 New York time")),
     ],
 )
 def test_the_market_is_said_to_be_closed_since_and_until_when(moment, said):
@@ -40,7 +40,7 @@ def test_a_page_knows_what_to_say_over_a_long_weekend():
         (words, round(ny(until).timestamp() * 1000))
         for words, until in [
             ("", "2026-07-02T16:00"),
-            ("After hours", "2026-07-02T20:00"),
+            ("After the close", "2026-07-02T20:00"),
             ("Closed since 16:00", "2026-07-03T00:00"),
             ("Closed since Thu 16:00", "2026-07-04T00:00"),
             ("Closed since Thu 16:00", "2026-07-05T00:00"),
