@@ -105,6 +105,7 @@ class StreamStandIn(StandIn):
     async def talk(self, socket: ServerConnection, path: str, params: Mapping[str, str]) -> None:
         session = Session(socket)
         self.sessions.append(session)
+        self.changed()
         try:
             await self.serve(session, path, params)
         finally:
