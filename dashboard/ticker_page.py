@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -11,14 +11,13 @@ from accounts.models import User
 from dashboard import formats
 from dashboard.phases import payload_of
 from dashboard.rows import Age, WatchRow, age_of, row_of
+from dashboard.ticker_history import TickerPast
 from marketdata.lookup import stored_quotes
-from marketdata.models import DailyBar, Ticker
+from marketdata.models import Ticker
 from marketdata.payload import quote_payload
 from marketdata.quotes import NoQuote, Quote
 from subscriptions.models import Subscription
 
-# Rows of the table view before a script has asked for more.
-RECENT_DAYS = 20
 FEEDS = {
     "replay": "Real daily bars of 2000 to 2013, walked as ticks inside each day's open, high, low and close.",
     "simulator": "A made-up price: no provider with a real one is connected for this ticker.",
@@ -43,7 +42,7 @@ class TickerView:
     age: Age
     watching: bool
     watchers: int
-    recent: list[DailyBar]
+    past: TickerPast
     payload: dict[str, Any]
     ranges: tuple[str, ...] = RANGES
 
@@ -59,7 +58,7 @@ class TickerView:
             age=age_of([row], now),
             watching=user is not None and active.lasting().filter(user=user).exists(),
             watchers=active.count(),
-            recent=recent_days(ticker, before=_day_shown(outcome, now)),
+            past=_past(ticker, outcome, now),
             payload={
                 "now": round(now.timestamp() * 1000),
                 "phases": payload_of(now),
@@ -101,11 +100,6 @@ class TickerView:
         return f"{self.ticker.symbol} {verb} {percent} today, from {before} to {now}."
 
 
-def recent_days(ticker: Ticker, before: date) -> list[DailyBar]:
-    """The newest first; never the day that is being replayed, whose end is not known yet."""
-    return list(DailyBar.objects.filter(ticker=ticker, day__lt=before).order_by("-day")[:RECENT_DAYS])
-
-
-def _day_shown(outcome: Quote | NoQuote, now: datetime) -> date:
+def _past(ticker: Ticker, outcome: Quote | NoQuote, now: datetime) -> TickerPast:
     replayed = outcome.replay_date if isinstance(outcome, Quote) else None
-    return replayed or now.date()
+    return TickerPast.of(ticker, replayed or now.date(), replayed=replayed is not None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from django.db.models import OuterRef, Q, Subquery
@@ -13,6 +13,11 @@ from marketdata.adjusting import Adjustment, Step, adjusted, steps_of
 from marketdata.calendar import NEW_YORK
 from marketdata.models import DailyBar, Ticker
 from marketdata.quotes import ActionKind, Bar
+
+
+def bar_of(row: DailyBar, symbol: str) -> Bar:
+    start = datetime.combine(row.day, time(), UTC)
+    return Bar(symbol, start, row.open, row.high, row.low, row.close, row.volume)
 
 
 def shown_days(ticker: Ticker, bars: Sequence[Bar], mode: Adjustment) -> list[Bar]:

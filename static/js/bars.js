@@ -36,6 +36,12 @@ export async function fetchBars(symbol, range, quote) {
   return bars;
 }
 
+// Dividends and splits, the newest first. A chart without them is still a chart.
+export async function fetchActions(symbol) {
+  const answer = await call(`/api/v1/tickers/${encodeURIComponent(symbol)}/actions/?limit=500`).catch(() => null);
+  return answer?.results ?? [];
+}
+
 function barOf({ t, o, h, l, c, v }, daily) {
   const time = daily ? t.slice(0, 10) : Date.parse(t) / 1000;
   return { time, open: Number(o), high: Number(h), low: Number(l), close: Number(c), volume: v };

@@ -25,3 +25,14 @@ export function summary(symbol, bars, range, decimals) {
   const [from, to] = [first, last].map((value) => price(String(value), decimals));
   return `${symbol} ${move}${by} ${RANGES[range].words}, from ${from} to ${to}. Hollow: close above open.`;
 }
+
+// What marks a day in the chart: 4:1 for a split, D for a dividend. Only days that are shown, oldest first.
+export function marksOf(actions, bars) {
+  const shown = new Set(bars.map(({ time }) => time));
+  const marked = actions.filter(({ kind, ex_date: day }) => kind !== "rename" && shown.has(day));
+  return marked.reverse().map(({ kind, ex_date: time, split_from: from, split_to: to }) => ({
+    time,
+    kind,
+    text: kind === "split" ? `${to}:${from}` : "D",
+  }));
+}

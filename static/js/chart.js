@@ -3,6 +3,7 @@ import {
   CandlestickSeries,
   ColorType,
   createChart,
+  createSeriesMarkers,
   CrosshairMode,
   HistogramSeries,
   LineStyle,
@@ -10,6 +11,7 @@ import {
 import { clockTime, day, price, volume } from "./format.js";
 
 const VOLUME_HEIGHT = 72;
+const SHAPES = { dividend: "circle", split: "square" };
 const TOKENS = ["surface", "line", "line2", "ink", "ink3", "gain", "loss", "vol"];
 
 // A canvas needs resolved colours; a probe lets the browser resolve light-dark().
@@ -32,6 +34,8 @@ export class Candles {
   #chart;
   #candles;
   #volumes;
+  #marks;
+  #marked = [];
   #colours = {};
 
   constructor(box, { decimals, onHover }) {
@@ -49,6 +53,7 @@ export class Candles {
     this.#candles.priceScale().applyOptions({ scaleMargins: { top: 0.08, bottom: 0.08 } });
     this.#volumes.priceScale().applyOptions({ scaleMargins: { top: 0.25, bottom: 0 } });
     this.#chart.panes()[1].setHeight(VOLUME_HEIGHT);
+    this.#marks = createSeriesMarkers(this.#candles, []);
     this.#chart.subscribeCrosshairMove(({ time }) => onHover(time === undefined ? null : time));
     this.dress();
   }
@@ -79,6 +84,14 @@ export class Candles {
     });
     this.#volumes.applyOptions({ color: c.vol });
     this.#colours = c;
+    this.mark(this.#marked);
+  }
+
+  // Dividends and splits below their day; told in words beside the chart.
+  mark(marks) {
+    this.#marked = marks;
+    const dressed = { position: "belowBar", color: this.#colours.ink3, size: 0.5 };
+    this.#marks.setMarkers(marks.map(({ time, kind, text }) => ({ ...dressed, time, text, shape: SHAPES[kind] })));
   }
 
   // Copies, since the library rewrites the dates in what it is given.

@@ -1,6 +1,6 @@
 // The chart card of a ticker: ranges, live candles, values in a fixed row, table view, one sentence of summary.
-import { barWith, fetchBars, joined } from "./bars.js";
-import { FACTS, summary, tableRow, texts, timeText } from "./barwords.js";
+import { barWith, fetchActions, fetchBars, joined } from "./bars.js";
+import { FACTS, marksOf, summary, tableRow, texts, timeText } from "./barwords.js";
 import { Candles, isoOf } from "./chart.js";
 import { decimalsFor } from "./format.js";
 
@@ -19,6 +19,7 @@ export class PriceChart {
   #quote = null;
   #hovered = null;
   #tries = 0;
+  #actions;
 
   constructor(card, symbol) {
     this.#card = card;
@@ -72,9 +73,15 @@ export class PriceChart {
       onHover: (time) => this.#hover(time),
     });
     this.#candles.show(this.#bars);
+    this.#mark();
     this.#find("[data-chart-note]").textContent = whenEmpty;
     this.#paint();
     this.#paintTable();
+  }
+
+  async #mark() {
+    this.#actions ??= fetchActions(this.#symbol);
+    this.#candles.mark(marksOf(await this.#actions, this.#bars));
   }
 
   #hover(time) {

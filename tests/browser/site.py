@@ -19,7 +19,10 @@ from core.processes import bound_to_parent
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30
 # What a worker would do when the first person opens them.
-LOAD_PAST = "from marketdata.backfill import load; [load(symbol) for symbol in ('AAPL', 'MSFT', 'IBM')]"
+LOAD_PAST = (
+    "from marketdata import actions, backfill; "
+    "[(backfill.load(symbol), actions.load(symbol)) for symbol in ('AAPL', 'MSFT', 'IBM')]"
+)
 
 
 def free_port() -> int:
