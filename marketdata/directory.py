@@ -9,7 +9,9 @@ from pathlib import Path
 
 from django.db import transaction
 
+from marketdata.currency import MINOR_UNITS
 from marketdata.errors import InvalidSymbol, MarketDataError
+from marketdata.instruments import asset_class_of
 from marketdata.models import Ticker
 from marketdata.providers.base import AssetClass
 from marketdata.symbols import canonical
@@ -17,7 +19,7 @@ from marketdata.symbols import canonical
 SHIPPED = Path(__file__).resolve().parent / "data" / "symbols.csv"
 REQUIRED = ("symbol", "name")
 BATCH = 2_000
-NAME_LENGTH, EXCHANGE_LENGTH, SECTOR_LENGTH = 200, 40, 60
+NAME_LENGTH, EXCHANGE_LENGTH, SECTOR_LENGTH, CURRENCY_LENGTH = 200, 40, 60, 3
 
 
 class DirectoryError(MarketDataError):
@@ -102,12 +104,14 @@ def _ticker(values: Mapping[str, str]) -> Ticker:
         raise ValueError("The name is missing.")
     if not name.isprintable():
         raise ValueError("The name has control characters.")
+    symbol = canonical(listed(values["symbol"]))
     return Ticker(
-        symbol=canonical(listed(values["symbol"])),
+        symbol=symbol,
         name=name[:NAME_LENGTH],
         exchange=_text(values, "exchange", EXCHANGE_LENGTH),
         sector=_text(values, "sector", SECTOR_LENGTH),
-        asset_class=_asset_class(values),
+        asset_class=_asset_class(values, symbol),
+        currency=_currency(values),
     )
 
 
@@ -122,26 +126,38 @@ def _text(values: Mapping[str, str], name: str, length: int) -> str:
     return value[:length] if value.isprintable() else ""
 
 
-def _asset_class(values: Mapping[str, str]) -> str:
+def _asset_class(values: Mapping[str, str], symbol: str) -> str:
+    """As the file has it, else as the spelling tells."""
     if given := values.get("asset_class", ""):
         return AssetClass(given.lower()).value
     if values.get("is_etf", "").lower() in {"1", "true", "y", "yes"}:
         return AssetClass.ETF.value
-    return AssetClass.STOCK.value
+    return asset_class_of(symbol).value
+
+
+def _currency(values: Mapping[str, str]) -> str:
+    """In capitals; pence and cents are told as their pounds and rands, as prices are. Empty: not in the file."""
+    given = values.get("currency", "")
+    code = MINOR_UNITS.get(given, given.upper())
+    if code and not (len(code) == CURRENCY_LENGTH and code.isascii() and code.isalpha()):
+        raise ValueError("The currency is no code of three letters, such as USD.")
+    return code
 
 
 def _upsert(tickers: list[Ticker], report: Report) -> None:
-    """An empty exchange or sector of the file does not erase what is known."""
+    """An empty exchange, sector or currency of the file does not erase what is known."""
     known = {old.symbol: old for old in Ticker.objects.filter(symbol__in=[one.symbol for one in tickers])}
     for ticker in tickers:
         if old := known.get(ticker.symbol):
             ticker.exchange = ticker.exchange or old.exchange
             ticker.sector = ticker.sector or old.sector
+            ticker.currency = ticker.currency or old.currency
+        ticker.currency = ticker.currency or "USD"
     Ticker.objects.bulk_create(
         tickers,
         update_conflicts=True,
         unique_fields=["symbol"],
-        update_fields=["name", "exchange", "sector", "asset_class"],
+        update_fields=["name", "exchange", "sector", "asset_class", "currency"],
     )
     report.created += len(tickers) - len(known)
     report.updated += len(known)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from core import clock
 from marketdata import directory
 from marketdata.directory import Rejected
 from marketdata.models import Ticker
@@ -45,6 +46,31 @@ def test_rows_become_tickers_under_their_canonical_symbol(tmp_path):
     assert (report.rows, report.created, report.updated, report.rejected) == (2, 2, 0, [])
     assert row("BRK.B") == ("BRK.B", "Berkshire, Class B", "NYSE", "Financials", "stock")
     assert row("SPY") == ("SPY", "SPDR", "NYSE Arca", "", "etf")
+
+
+def test_currencies_are_told_in_their_major_unit_and_kept_when_a_file_has_none(tmp_path):
+    load(tmp_path, "symbol,name,currency\nVOD.L,Vodafone,GBp\nSAP.DE,SAP,eur\nAAPL,Apple,\n")
+    report = load(tmp_path, "symbol,name,currency\nVOD.L,Vodafone,\nBAD,Bad Inc.,$$\n")
+
+    assert dict(Ticker.objects.values_list("symbol", "currency")) == {
+        "VOD.L": "GBP",
+        "SAP.DE": "EUR",
+        "AAPL": "USD",
+    }
+    assert [(one.symbol, one.reason) for one in report.rejected] == [
+        ("BAD", "The currency is no code of three letters, such as USD.")
+    ]
+
+
+def test_without_a_column_the_spelling_tells_the_asset_class(tmp_path):
+    load(tmp_path, "symbol,name\nBTC-USD,Bitcoin\nEURUSD=X,Euro\n^GSPC,S&P 500\nIBM,IBM\n")
+
+    assert dict(Ticker.objects.values_list("symbol", "asset_class")) == {
+        "BTC-USD": "crypto",
+        "EURUSD=X": "forex",
+        "^GSPC": "index",
+        "IBM": "stock",
+    }
 
 
 def test_a_listing_of_an_exchange_is_understood(tmp_path):
@@ -182,8 +208,10 @@ def test_the_shipped_directory_is_complete_and_clean():
 @pytest.mark.trial
 @pytest.mark.skipif(not LISTING.exists(), reason=f"{LISTING} is not there")
 def test_a_whole_listing_of_the_united_states_loads():
+    began = clock.monotonic()
     report = directory.load(directory.read(LISTING))
 
+    assert clock.monotonic() - began <= 10
     assert report.rows == 13_106
     assert [(one.line, one.reason) for one in report.rejected] == [(11098, "The name is missing.")]
     assert Ticker.objects.count() == report.created == 13_105

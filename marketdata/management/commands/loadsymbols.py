@@ -17,7 +17,7 @@ SHOWN_REJECTIONS = 20
 class Command(BaseCommand):
     help = (
         "Load the directory of tickers from a CSV file with the columns symbol and name, and where known exchange, "
-        "sector and asset_class (or is_etf). Tickers that exist are updated; none is deleted."
+        "sector, asset_class (or is_etf) and currency. Tickers that exist are updated; none is deleted."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
