@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketdata.models import DailyBar, MinuteBar
-from marketdata.quotes import EPOCH, Bar, Tick
+from marketdata.quotes import EPOCH, Bar, Correction, Tick
 from marketdata.tape.history import MINUTE_US, History, stored_running_minute, write_bars
 from tests.factories import make_minute_bar, make_ticker
 from tests.providers import make_quote
@@ -235,3 +235,85 @@ def test_the_stored_bar_of_the_running_minute_is_found_and_no_other(django_asser
         found = stored_running_minute({"AAPL": apple.pk}, START + timedelta(seconds=59, microseconds=9))
 
     assert found == [bar("10", "11", "9", "10", volume=10)]
+
+
+# --- trades that are taken back
+
+
+def trade(name: str, price: str, *, after_s: float = 0, size: int = 10) -> Tick:
+    return replace(tick(price, after_s=after_s, size=size), trade_id=name)
+
+
+def cancel(name: str, **fields) -> Correction:
+    return Correction("AAPL", "scripted", START_US, trade_id=name, **fields)
+
+
+def test_a_trade_that_is_taken_back_leaves_the_bar_as_if_it_had_not_been():
+    history = History()
+    for one in (trade("1", "10"), trade("2", "99"), trade("3", "1"), trade("4", "11")):
+        history.add_tick(one)
+
+    assert history.correct(cancel("2"), None)
+    assert history.correct(cancel("3"), None)
+
+    assert history.take_minute_bars() == [bar("10", "11", "10", "11", volume=20)]
+    assert not history.correct(cancel("3"), None)
+    assert history.take_minute_bars() == []
+
+
+def test_a_trade_that_is_corrected_counts_with_its_right_price():
+    history = History()
+    history.add_tick(trade("1", "10"))
+    history.add_tick(trade("2", "99"))
+    history.take_minute_bars()
+
+    assert history.correct(cancel("2", price=Decimal(12)), None)
+
+    assert history.take_minute_bars() == [bar("10", "12", "10", "12", volume=20)]
+
+
+def test_a_trade_of_the_minute_before_can_still_be_taken_back_and_older_ones_not():
+    history = History()
+    history.add_tick(trade("1", "10"))
+    history.add_tick(trade("2", "99", after_s=1))
+    history.add_tick(trade("3", "11", after_s=61))
+    history.take_minute_bars()
+
+    assert history.correct(cancel("2"), None)
+    assert history.take_minute_bars() == [bar("10", "10", "10", "10", volume=10)]
+
+    history.add_tick(trade("4", "12", after_s=121))
+    assert not history.correct(cancel("1"), None)
+
+
+def test_what_is_stored_or_nameless_stays_and_what_came_after_can_be_taken_back():
+    history = History()
+    history.open(["AAPL"], [bar("10", "15", "9", "11", volume=500)], START_US)
+    history.add_tick(trade("1", "99", after_s=1))
+    history.add_tick(tick("16", after_s=2))
+    history.add_tick(trade("2", "98", after_s=3))
+
+    assert not history.correct(cancel("1"), None)
+    assert history.correct(cancel("2"), None)
+
+    assert history.take_minute_bars() == [bar("10", "99", "9", "16", volume=520)]
+
+
+def test_a_minute_without_any_trade_left_stands_still_at_the_last_good_price():
+    history = History()
+    history.add_tick(trade("1", "99"))
+    history.take_minute_bars()
+
+    assert history.correct(cancel("1"), Decimal(10))
+
+    assert history.take_minute_bars() == [bar("10", "10", "10", "10", volume=0)]
+
+
+def test_trades_of_one_minute_are_remembered_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr("marketdata.tape.history.KEPT_TRADES", 3)
+    history = History()
+    for number in range(1, 6):
+        history.add_tick(trade(str(number), str(10 + number)))
+
+    assert [history.correct(cancel(str(number)), None) for number in range(1, 6)] == [False] * 4 + [True]
+    assert history.take_minute_bars() == [bar("11", "14", "11", "14", volume=40)]

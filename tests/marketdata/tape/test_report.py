@@ -55,3 +55,18 @@ def test_there_is_one_row_for_each_shard_and_provider_and_it_says_the_newest():
 
 def test_without_connections_there_is_nothing_to_report():
     assert report.rows(Office(0, 1, "a"), {}, defaultdict(report.Counts), {}) == []
+
+
+def test_an_operator_reads_what_is_wrong_when_it_is_tried_again_and_what_found_no_room(monkeypatch):
+    upstream = Upstream(Scripted(), list, Backoff())
+    assert report.trouble(upstream, 0) == ""
+
+    upstream.last_error = "RateLimited: slow down"
+    upstream.retry_at = datetime(2026, 3, 4, 15, 4, 5, tzinfo=UTC)
+    monkeypatch.setattr(Upstream, "refused", {"A", "B"})
+
+    assert report.trouble(upstream, 7) == (
+        "RateLimited: slow down; next try at 15:04:05 UTC; 7 symbols over its limit; 2 symbols refused"
+    )
+    upstream.last_error = "x" * 400
+    assert len(report.trouble(upstream, 7)) == 300

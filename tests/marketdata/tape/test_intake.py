@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from core import clock
+from marketdata.quotes import Correction, Tick
+from marketdata.tape.intake import Intake
+from tests.providers import make_quote
+
+NOW = clock.now_us()
+
+
+def tick(price: str = "100", *, provider: str = "first", after_us: int = 0, **fields) -> Tick:
+    return Tick("AAPL", Decimal(price), 10, 1000, NOW + after_us, provider, **fields)
+
+
+def intake(*, routed_to: str | None = "first", streamed_by: str | None = "first") -> Intake:
+    return Intake(routed_to=lambda _: routed_to, streamed_by=lambda _: streamed_by)
+
+
+def waiting(one: Intake) -> list[tuple[str, str]]:
+    return [(str(tick.price), tick.provider) for tick, _ in one.conflator.drain()]
+
+
+def test_only_who_is_to_stream_a_symbol_is_heard():
+    one = intake()
+
+    one.take([tick(), tick("101", provider="second", after_us=1)], {"AAPL"}, NOW)
+    one.take([Correction("AAPL", "second", NOW)], {"AAPL"}, NOW)
+    one.take([tick("102", after_us=2)], set(), NOW)
+
+    assert waiting(one) == [("100", "first")]
+    assert {name: counts.refused for name, counts in one.counts.items()} == {
+        "first": {"not_wanted": 1},
+        "second": {"not_wanted": 2},
+    }
+
+
+@pytest.mark.parametrize(
+    ("streamed_by", "source", "heard"),
+    [("first", "first", False), ("first", "second", True), (None, "first", True), ("second", "first", True)],
+)
+def test_a_bought_quote_counts_unless_another_provider_streams_and_has_spoken(streamed_by, source, heard):
+    one = intake(routed_to=source, streamed_by=streamed_by)
+    one.take([tick(provider=source)], {"AAPL"}, NOW)
+    one.conflator.drain()
+
+    one.take_fetched(make_quote("AAPL", "100.10", provider="second"), clock.now_us())
+
+    assert waiting(one) == ([("100.10", "second")] if heard else [])
+
+
+def test_of_a_burst_the_last_value_is_published_and_everything_counts_for_the_bar():
+    one = intake()
+    minute = NOW - NOW % 60_000_000
+    burst = [
+        Tick("AAPL", Decimal(100) + Decimal(number % 100) / 100, 1, number, minute + number, "first")
+        for number in range(50_000)
+    ]
+
+    one.take(burst, {"AAPL"}, NOW)
+
+    assert waiting(one) == [("100.99", "first")]
+    (bar,) = one.history.take_minute_bars()
+    assert (bar.open, bar.high, bar.low, bar.close, bar.volume) == (
+        100, Decimal("100.99"), 100, Decimal("100.99"), 50_000,
+    )  # fmt: skip
