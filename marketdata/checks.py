@@ -7,15 +7,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
+from django.core.checks import Warning as Caution
 from django.core.exceptions import ImproperlyConfigured
 
 from marketdata.errors import InvalidSymbol
 from marketdata.providers import registry
 from marketdata.providers.replay import FASTEST, SLOWEST
+from marketdata.providers.terms import YAHOO
 from marketdata.symbols import canonical
 
 # For programs that ask for these checks only: all checks would import every page.
 TAG = "marketdata"
+DISPLAY_HINT = (
+    "Use the installation for yourself alone, or take a plan that allows it and name it in <PROVIDER>_PLAN; "
+    "what each plan allows stands in marketdata/data/plans.toml."
+)
 
 
 @register(TAG)
@@ -39,6 +45,29 @@ def providers_can_be_made(**_: Any) -> list[CheckMessage]:
         except ImproperlyConfigured as error:
             hint = "docs/reference/settings.md says what each provider needs."
             found.append(Error(str(error), hint=hint, id="marketdata.E004"))
+    return found
+
+
+@register(TAG)
+def yahoo_is_for_personal_use(**_: Any) -> list[CheckMessage]:
+    if "yahoo" not in settings.MARKETDATA_PROVIDERS or not settings.YAHOO_ENABLED:
+        return []
+    hint = "Use it for yourself alone, or take yahoo out of MARKETDATA_PROVIDERS."
+    return [Caution(YAHOO, hint=hint, id="marketdata.W001")]
+
+
+@register(TAG)
+def prices_may_be_shown(**_: Any) -> list[CheckMessage]:
+    """Of each provider whose plan is for personal use; those that cannot be made are told of elsewhere."""
+    found: list[CheckMessage] = []
+    for name in settings.MARKETDATA_PROVIDERS:
+        try:
+            able = registry.make(name).capabilities if name in registry.FACTORIES else None
+        except ImproperlyConfigured:
+            continue
+        if able and not able.display_allowed:
+            message = f"{able.label}: prices may not be shown to other people under this plan ({able.plan})."
+            found.append(Caution(message, hint=DISPLAY_HINT, id="marketdata.W002"))
     return found
 
 

@@ -4,8 +4,10 @@
 - "Subscribing to too many symbols" does not say which: so no more than the plan's number is ever asked for, and the
   message, should it come all the same, is counted and costs nothing but the symbols above the limit.
 - A trade has no day around it: open, high, low and previous close come from the last fetched quote of that day.
-- Trades before and after regular hours come, too; their session is told by the clock. The meaning of the numbers
-  under `c` is not published where we could read it, so average-price prints are left to the acceptance of ticks.
+- Trades before and after regular hours come, too; their session is told by the clock.
+- The numbers under `c` are explained nowhere that can be relied upon. By the trades that come (every one has 1, early
+  ones 24, small ones 12) they are not Massive's but the tapes' letters counted through. So only those are left out
+  that set no price by either reading, and the two that one of them calls an average price.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from marketdata.errors import Unauthorized
 from marketdata.providers.day_figures import DayFigures
 from marketdata.providers.finnhub_symbols import spelled
 from marketdata.providers.reading import moment_of
+from marketdata.providers.trade_conditions import moves_price
 from marketdata.providers.vendor import SHAPE_ERRORS, positive, whole
 from marketdata.providers.vendor_stream import Patience, VendorStream
 from marketdata.quotes import StreamEvent, Tick, microseconds
 
 logger = logging.getLogger(__name__)
 MILLISECONDS = 1_000
+# 2 and 3 average price (else acquisition, automatic execution: rare), 5 cash or bunched sold, 10 price variation or
+# derivatively priced, 16 official close, 20 official open or next day, 21 and 22 prior reference, seller, variation.
+UNMOVING = frozenset({"2", "3", "5", "10", "16", "20", "21", "22"})
 
 
 class FinnhubStream(VendorStream):
@@ -100,9 +106,9 @@ class FinnhubStream(VendorStream):
         return found
 
     def _tick(self, trade: dict[str, Any]) -> Tick | None:
-        """None for a symbol that is not wanted any more."""
+        """None for a symbol that is not wanted any more, and for a trade that sets no price."""
         symbol = self._symbols.get(trade["s"])
-        if symbol is None:
+        if symbol is None or not moves_price(map(str, trade.get("c") or ()), UNMOVING):
             return None
         price, moment = positive(trade["p"]), moment_of(trade["t"], MILLISECONDS)
         if price is None or moment is None:

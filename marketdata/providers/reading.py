@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def exact(price: Decimal | None) -> Decimal | None:
     if price is None or len(price.as_tuple().digits) <= MOST_DIGITS:
         return price
     found = float(price)
-    return shortest(found) if _in_single_precision(found) == found else price
+    is_single = isfinite(found) and _in_single_precision(found) == found
+    return shortest(found) if is_single else price
 
 
 def shortest(value: float) -> Decimal:

@@ -32,7 +32,7 @@ from marketdata.errors import (
     RateLimited,
     Unauthorized,
 )
-from marketdata.providers import yahoo_session
+from marketdata.providers import terms, yahoo_session
 from marketdata.providers.base import Capabilities, Interval, Stream, SymbolMatch
 from marketdata.providers.day_figures import DayFigures
 from marketdata.providers.plans import Plan
@@ -66,10 +66,6 @@ REFUSALS: Mapping[str, type[ProviderError]] = {
     "Not Found": NotFound,
     "Bad Request": BadRequest,
 }
-PERSONAL_USE = (
-    "Yahoo's interface is unofficial and for personal use only; "
-    "showing its prices to other people may break its terms."
-)
 
 
 class Yahoo(Vendor):
@@ -291,7 +287,7 @@ def _spans(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]
 def from_settings() -> Yahoo:
     if not settings.YAHOO_ENABLED:
         raise ImproperlyConfigured(
-            f"MARKETDATA_PROVIDERS names yahoo, but YAHOO_ENABLED is off. {PERSONAL_USE}"
+            f"MARKETDATA_PROVIDERS names yahoo, but YAHOO_ENABLED is off. {terms.YAHOO}"
         )
     return Yahoo(
         base_url=settings.YAHOO_URL,

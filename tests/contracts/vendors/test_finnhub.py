@@ -251,6 +251,18 @@ async def test_conditions_may_be_missing_or_null(standin, provider):
     assert (tick.price, tick.size) == (Decimal(2), 9)
 
 
+async def test_a_trade_at_an_average_price_is_no_tick_and_one_out_of_hours_is(standin, provider):
+    async with streaming(provider, standin, "AAPL") as stream:
+        await standin.sell(
+            Trade("AAPL", Decimal(900), conditions=("1", "2")),
+            Trade("AAPL", Decimal(901), conditions=("3",)),
+            Trade("AAPL", Decimal(189), conditions=("1", "24", "12")),
+        )
+        ticks = await ticks_of(stream, 1)
+
+    assert [tick.price for tick in ticks] == [Decimal(189)]
+
+
 async def test_yesterdays_figures_are_not_lent_to_todays_trades(standin, provider):
     yesterday = clock.now() - timedelta(days=1)
     standin.market.put("AAPL", at=yesterday)
