@@ -61,6 +61,8 @@ class AlpacaStandIn(AlpacaStreaming):
         name = self.paths.get(asked.path)
         if name is None:
             return self._told({"code": 40410000, "message": "endpoint not found."}, 404)
+        if asked.path.startswith("/v2/stocks") and "/" in asked.params.get("symbols", ""):
+            return self._told({"code": 40010001, "message": "invalid symbol"}, 400)
         answer: Callable[[Asked, Fault | None], Any] = getattr(self, name)
         return self._told(answer(asked, fault))
 

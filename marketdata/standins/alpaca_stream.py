@@ -122,6 +122,7 @@ class AlpacaStreaming(StreamStandIn):
                 await self._follow(session, action, message)
             else:
                 await self.refuse(session, 400)
+            self.changed()
 
     async def _authenticate(self, session: Session, path: str, message: Mapping[str, Any]) -> bool:
         """False ends the session, as an error does there."""
