@@ -38,7 +38,7 @@ DELETE FROM marketdata_minutebar WHERE ctid = ANY (ARRAY(
      WHERE bar.ticker_id = one.id AND bar.start < %s ORDER BY bar.start LIMIT %s) AS old
   LIMIT %s))
 """
-# The ledger is written in order of time, so its block ranges lead straight to the old end.
+# Through the index on provider and time, or the block ranges of the time: either leads straight to the old end.
 OLD_CALLS = """
 DELETE FROM marketdata_providercall WHERE ctid = ANY (ARRAY(
   SELECT ctid FROM marketdata_providercall WHERE at < %s LIMIT %s))
