@@ -1,4 +1,4 @@
-"""Ten days of a small service's purchases, for the pages about costs: run by `manage.py shell` on the site's servers."""
+"""Ten days of a small service's purchases, for the pages about costs; run on the site's servers."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ from marketdata.models import Cause, Price, ProviderCall, Ticker
 from subscriptions.models import WatchInterval
 
 PASSWORD = "correct-horse-7"
+STAFF = "boss"
 PEOPLE = 12
 DAYS = 10
 
 
 def plant() -> None:
+    if User.objects.filter(username=STAFF).exists():
+        return
     now = clock.now()
     symbols = list(Ticker.objects.order_by("symbol").values_list("symbol", flat=True)[:12])
     tickers = Ticker.objects.in_bulk(symbols, field_name="symbol")
     for number in range(PEOPLE):
         user = User.objects.create_user(f"reader{number}", f"reader{number}@example.com", PASSWORD)
         for symbol in symbols[: 2 + number % 7]:
-            WatchInterval.objects.create(user=user, ticker=tickers[symbol], started_at=now - timedelta(days=DAYS))
-    User.objects.create_user("boss", "boss@example.com", PASSWORD, is_staff=True, is_superuser=True)
+            WatchInterval.objects.create(
+                user=user, ticker=tickers[symbol], started_at=now - timedelta(days=DAYS)
+            )
+    User.objects.create_user(STAFF, f"{STAFF}@example.com", PASSWORD, is_staff=True, is_superuser=True)
     _prices(now - timedelta(days=90))
     ProviderCall.objects.bulk_create(
         ProviderCall(
@@ -44,6 +49,3 @@ def plant() -> None:
 def _prices(since) -> None:
     Price.objects.create(provider="massive", unit="request", usd=Decimal("0.01"), valid_from=since)
     Price.objects.create(provider="massive", plan="starter", unit="month", usd=Decimal(29), valid_from=since)
-
-
-plant()
