@@ -29,7 +29,9 @@ def test_every_requirement_has_its_row_and_no_other():
 def test_the_versions_are_those_of_the_pinned_lists():
     versions = pinned()
     stale = [
-        (name, said) for name, said in ROW.findall(text_of(PAGE)) if not agrees(versions[name.lower()], said)
+        (name, said)
+        for name, said in ROW.findall(text_of(PAGE))
+        if not agrees(versions[name.lower().replace("_", "-")], said)
     ]
 
     assert stale == []
