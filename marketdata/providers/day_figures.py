@@ -51,7 +51,10 @@ class DayFigures:
         today = trading_date(symbol, moment)
         known = self._days.get(symbol)
         if known is None or known.date < today:
-            known = self._days[symbol] = Day(today, halted_us=known.halted_us if known else None)
+            fresh = self._days[symbol] = Day(today)
+            if known is not None:
+                fresh.price, fresh.halted_us = known.price, known.halted_us
+            return fresh
         return known
 
     def remember(self, quote: Quote) -> None:
