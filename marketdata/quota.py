@@ -77,7 +77,8 @@ for i = 3, #KEYS do
   local counts = {}
   for j = 1, #entries, 2 do
     local index = tonumber(entries[j])
-    if index and index < current - 60 then redis.call('HDEL', KEYS[i], entries[j])
+    if index == 0 then  -- marks the window as known
+    elseif index and index < current - 60 then redis.call('HDEL', KEYS[i], entries[j])
     elseif index then
       used = used + tonumber(entries[j + 1])
       table.insert(counts, {index, tonumber(entries[j + 1])})
@@ -129,6 +130,11 @@ local told, left = redis.call('HMGET', KEYS[1], 'left', 'until'), tonumber(ARGV[
 if told[1] and told[2] == ARGV[2] then left = math.min(left, tonumber(told[1])) end
 redis.call('HSET', KEYS[1], 'left', left, 'until', ARGV[2])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
+"""
+# Of two moments the later one: who was asked at the same time may have been told less.
+BLOCK = """
+local known = tonumber(redis.call('GET', KEYS[1]) or 0)
+if known < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 """
 
 
@@ -273,7 +279,7 @@ def block(name: str, until: datetime) -> None:
         return
     _local.block(name, _ms(until))
     try:
-        client().set(_key(name, BLOCKED_KEY), _ms(until), px=left_ms)
+        client().eval(BLOCK, 1, _key(name, BLOCKED_KEY), _ms(until), left_ms)
     except RedisError:
         metrics.redis_failures.labels(used_by="quota").inc()
 
@@ -308,14 +314,20 @@ def left_of(provider: Provider) -> float:
     return min(parts, default=1.0)
 
 
-# The rate of the last slots is what the forecast goes on with.
+# The rate of the last slots is what the forecast goes on with: since the first request among them, as on a morning
+# that has just begun, but over so long at least, since one burst is no rate.
 RATE_SLOTS = 10
+RATE_MS = 60_000
 
 
 def _exhausted_at(window: Window, counts: dict[int, int], used: int, now_ms: int) -> datetime | None:
     slot = slot_ms(window)
     newest = now_ms // slot - RATE_SLOTS
-    rate_per_ms = sum(count for index, count in counts.items() if index > newest) / (RATE_SLOTS * slot)
+    lately = {index: count for index, count in counts.items() if count and index > newest}
+    if not lately:
+        return None
+    span_ms = max(now_ms - min(lately) * slot, min(RATE_SLOTS * slot, RATE_MS))
+    rate_per_ms = sum(lately.values()) / span_ms
     # What goes on at this rate for a whole window and still fits never exhausts it.
     if rate_per_ms * window.seconds * 1000 <= window.limit:
         return None

@@ -25,7 +25,7 @@ class LocalWindows:
         self._lock = threading.Lock()
 
     def block(self, provider: str, until_ms: int) -> None:
-        self._blocked[provider] = until_ms
+        self._blocked[provider] = max(until_ms, self._blocked.get(provider, 0))
 
     def take(
         self, provider: str, costs: Mapping[Window, int], reserve: float, now_ms: int
