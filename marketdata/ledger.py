@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
+from django.db import DatabaseError
+
 from core import clock, metrics
 from core.outages import DATABASE_ERRORS
 from marketdata.metering import Call
@@ -58,13 +60,29 @@ def _write(rows: list[ProviderCall]) -> None:
         _waiting.clear()
     if clock.monotonic() >= _away_until:
         try:
-            ProviderCall.objects.bulk_create(rows, batch_size=500)
+            _insert(rows)
         except DATABASE_ERRORS:
             metrics.database_failures.labels(used_by="ledger").inc()
             _away_until = clock.monotonic() + TRY_AGAIN_S
         else:
             return
     _wait(rows)
+
+
+def _insert(rows: list[ProviderCall]) -> None:
+    """All of them; a row that the database refuses costs that row and no other. Raises DATABASE_ERRORS."""
+    try:
+        ProviderCall.objects.bulk_create(rows, batch_size=500)
+    except DATABASE_ERRORS:
+        raise
+    except (DatabaseError, ValueError) as error:
+        if len(rows) > 1:
+            middle = len(rows) // 2
+            _insert(rows[:middle])
+            _insert(rows[middle:])
+        else:
+            metrics.ledger_rows_lost.inc()
+            logger.error("a call of %s cannot be written: %s", rows[0].provider, type(error).__name__)  # noqa: TRY400
 
 
 def _wait(rows: list[ProviderCall]) -> None:
