@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import weakref
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -89,13 +90,15 @@ async def get(
         async with asyncio.timeout(budget_s):
             return await _get(url, params, headers, max_bytes, began)
     except TimeoutError:
-        raise TimedOut("no whole answer in time") from None
+        failure: HttpError = TimedOut("no whole answer in time")
     except httpx2.TimeoutException:
-        raise TimedOut("no connection in time") from None
-    except httpx2.DecodingError:
-        raise Undecodable("the answer cannot be unpacked") from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-        raise Unreachable(type(error).__name__) from None
+        failure = TimedOut("no connection in time")
+    except zlib.error:
+        failure = Undecodable("the answer cannot be unpacked")
+    except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, UnicodeError) as error:
+        failure = Unreachable(type(error).__name__)
+    # Outside the handling, so that not even the context has the error, which may repeat the address or a header.
+    raise failure
 
 
 async def _get(
@@ -106,12 +109,37 @@ async def _get(
     began: float,
 ) -> Answer:
     timeout = httpx2.Timeout(None, connect=CONNECT_S)
-    sent = {"User-Agent": USER_AGENT, **(headers or {})}
-    body = bytearray()
+    sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip", **(headers or {})}
     async with _client().stream("GET", url, params=params, headers=sent, timeout=timeout) as response:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > max_bytes:
-                raise TooBig(f"more than {max_bytes} bytes")
+        body = _Body(response.headers.get("content-encoding", ""), max_bytes)
+        async for chunk in response.aiter_raw():
+            body.feed(chunk)
         lower = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, lower, bytes(body), time.monotonic() - began)
+        return Answer(response.status_code, lower, body.whole(), time.monotonic() - began)
+
+
+class _Body:
+    """A body as it arrives, unpacked no further than was agreed, however small it was packed."""
+
+    def __init__(self, encoding: str, max_bytes: int) -> None:
+        self._data = bytearray()
+        self._max_bytes = max_bytes
+        self._begun = False
+        self._inflater = None
+        if encoding.lower() == "gzip":
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        elif encoding.lower() not in {"", "identity"}:
+            raise Undecodable("the answer is packed in a way that was not agreed")
+
+    def feed(self, chunk: bytes) -> None:
+        self._begun = True
+        if self._inflater is not None:
+            chunk = self._inflater.decompress(chunk, self._max_bytes + 1 - len(self._data))
+        self._data += chunk
+        if len(self._data) > self._max_bytes:
+            raise TooBig(f"more than {self._max_bytes} bytes")
+
+    def whole(self) -> bytes:
+        if self._inflater is not None and self._begun and not self._inflater.eof:
+            raise Undecodable("the answer ends before its end")
+        return bytes(self._data)
