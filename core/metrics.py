@@ -34,6 +34,7 @@ database_failures = _counter("database_failures", "Times the database failed and
 # --- Quotes: which tier answered, and what was bought
 quote_reads = _counter("quote_reads", "Quotes read, by the tier that answered.", "tier")
 quotes_asked = _counter("quotes_asked", "Quotes asked for by readers that may buy.")
+quotes_renewed_early = _counter("quotes_renewed_early", "Quotes fetched again shortly before they ran out.")
 provider_requests = _counter("provider_requests", "Requests sent to a provider.", "provider", "endpoint")
 provider_symbols = _counter("provider_symbols", "Symbols asked of a provider.", "provider")
 provider_failures = _counter("provider_failures", "Outcomes that were no quote.", "provider", "reason")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+from core import clock
 from core.database import in_thread
 from marketdata import claims, quoting
 from marketdata.claims import Claim
@@ -23,6 +24,8 @@ from marketdata.quotes import NoQuote, Quote, Reason
 from marketdata.quoting import Outcome
 
 WINDOW_S = 0.1
+# What the latest fetch counts for in the typical one.
+LATEST_SHARE = 0.2
 # How often a process looks whether another one's fetch has arrived.
 POLL_S = 0.02
 
@@ -59,6 +62,8 @@ class BatchFetcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self.typical_s = 0.0
+        """How long a fetch takes, of late."""
 
     def fetch(
         self, symbols: Iterable[str], asking: Asking = ANYBODY, *, patience_s: float | None = None
@@ -181,10 +186,13 @@ class BatchFetcher:
 
     async def _buy(self, queue: _Queue, symbols: list[str]) -> None:
         renewing = asyncio.get_running_loop().create_task(_renew(symbols))
+        began = clock.monotonic()
         try:
             outcomes = await quoting.fetch_quotes(queue.candidates, symbols, queue.asking)
         finally:
             renewing.cancel()
+            took_s = clock.monotonic() - began
+            self.typical_s += (took_s - self.typical_s) * (LATEST_SHARE if self.typical_s else 1.0)
         quotes = [outcome for outcome in outcomes if isinstance(outcome, Quote)]
         await asyncio.to_thread(claims.settle, outcomes)
         for outcome in outcomes:

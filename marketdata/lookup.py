@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from random import Random
 
 from core import clock, metrics
 from core.outages import DATABASE_ERRORS
-from marketdata import cache, store
+from marketdata import cache, early, market_hours, store
 from marketdata.cache import Found
 from marketdata.fetcher import ANYBODY, BatchFetcher
 from marketdata.providers import registry
@@ -20,6 +21,7 @@ from marketdata.quoting import Outcome
 
 # Who can be shown an old price, marked stale, waits no longer for a new one.
 PATIENCE_S = 0.35
+_lots = Random()  # noqa: S311 -- chance spreads load here, and guards nothing
 
 
 def get_quotes(
@@ -35,17 +37,37 @@ def get_quotes(
     While it streams it is always good. What is known but too old is waited for `patience_s` at most (None: as long
     as the providers take) and then returned stale; it is fetched nevertheless, for the next reader.
     """
+    market_hours.refresh()
     wanted = list(dict.fromkeys(symbols))
     metrics.quotes_asked.inc(len(wanted))
     good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
+    _renew_early(good.values())
     if len(good) == len(wanted):
-        return {symbol: good[symbol] for symbol in wanted}
+        return {symbol: good[symbol].quote for symbol in wanted}
     missing = [symbol for symbol in wanted if symbol not in good]
     metrics.quote_reads.labels(tier="provider").inc(len(missing))
     hurried = fetcher.begin([one for one in missing if one in known], asking, patience_s=patience_s)
     waited_for = fetcher.begin([one for one in missing if one not in known], asking)
     bought = {**hurried.result(), **waited_for.result()}
-    return {symbol: good.get(symbol) or _best(symbol, bought[symbol], known) for symbol in wanted}
+    return {
+        symbol: good[symbol].quote if symbol in good else _best(symbol, bought[symbol], known)
+        for symbol in wanted
+    }
+
+
+def _renew_early(good: Iterable[Found]) -> None:
+    """Have some of what will run out soon fetched, chosen by lot; nobody waits for it."""
+    now = clock.now()
+    due = []
+    for found in good:
+        remaining_s = (found.quote.expires_at - now).total_seconds()
+        if found.streaming or remaining_s <= 0:  # who accepts an expired one has said so by his `max_age`
+            continue
+        if early.should_refresh(remaining_s, fetcher.typical_s, _lots.random):
+            due.append(found.quote.symbol)
+    if due:
+        metrics.quotes_renewed_early.inc(len(due))
+        fetcher.begin(due, ANYBODY)
 
 
 def stored_quotes(symbols: Iterable[str]) -> dict[str, Outcome]:
@@ -55,24 +77,27 @@ def stored_quotes(symbols: Iterable[str]) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
     for symbol in wanted:
         old = known.get(symbol)
-        outcomes[symbol] = good.get(symbol) or (
-            old.marked_stale(Reason.PROVIDER_DOWN) if old else NoQuote(symbol, Reason.NO_DATA_YET)
-        )
+        if symbol in good:
+            outcomes[symbol] = good[symbol].quote
+        elif old is not None:
+            outcomes[symbol] = old.marked_stale(Reason.PROVIDER_DOWN)
+        else:
+            outcomes[symbol] = NoQuote(symbol, Reason.NO_DATA_YET)
     return outcomes
 
 
 def _look(
     symbols: Sequence[str], is_good: Callable[[Found, datetime], bool]
-) -> tuple[dict[str, Quote], dict[str, Quote]]:
+) -> tuple[dict[str, Found], dict[str, Quote]]:
     """(what is good enough, the newest of whatever is known) by symbol, asking each tier for the rest only."""
     now = clock.now()
-    good: dict[str, Quote] = {}
+    good: dict[str, Found] = {}
     known: dict[str, Quote] = {}
     for tier in (cache.from_memory, cache.from_redis, _from_database):
         rest = [symbol for symbol in symbols if symbol not in good]
         for symbol, found in tier(rest).items():
             if is_good(found, now):
-                good[symbol] = found.quote
+                good[symbol] = found
             if symbol not in known or found.quote.as_of > known[symbol].as_of:
                 known[symbol] = found.quote
     return good, known

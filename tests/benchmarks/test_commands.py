@@ -23,8 +23,19 @@ FIGURES = {
         "ops_per_s", "bulk_ticker_ops_per_s", "operations", "drift", "deadlocks", "over_limit_users",
         "reconcile_s", "takeover_s", "http_ops_per_s",
     },
+    "quote_cache": {
+        "local_8_us_p50", "redis_8_us_p50", "redis_round_trips", "upsert_5000_ms_p50", "hot_percent", "table_growth",
+    },
+    "outage": {
+        "cold_start_calls_per_symbol", "api_p95_ms", "api_p95_during_cut_ms", "calls_to_dead_vendor", "not_200",
+    },
 }  # fmt: skip
-RATIO = {"sharing": "unshared_vs_shared", "subscriptions": "vs_stored_counter"}
+RATIO = {
+    "sharing": "unshared_vs_shared",
+    "subscriptions": "vs_stored_counter",
+    "quote_cache": "upsert_vs_single",
+    "outage": "naive_vs_p95_during_cut",
+}
 
 
 @pytest.mark.timeout(240)
@@ -56,4 +67,4 @@ def test_an_unknown_benchmark_is_named():
     )
 
     assert run.returncode == 2
-    assert "There is no benchmark speed; there are sharing, subscriptions." in run.stdout
+    assert "There is no benchmark speed; there are outage, quote_cache, sharing, subscriptions." in run.stdout
