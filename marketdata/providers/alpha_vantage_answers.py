@@ -32,6 +32,8 @@ COVERED = frozenset({AssetClass.STOCK, AssetClass.ETF, AssetClass.CRYPTO, AssetC
 # Ours and theirs; how others are spelled is not known, and of London (LON) the unit of price is not told.
 EXCHANGES = {"TO": "TRT", "V": "TRV", "DE": "DEX", "BO": "BSE", "SS": "SHH", "SZ": "SHZ"}
 OUR_EXCHANGES = {theirs: ours_ for ours_, theirs in EXCHANGES.items()} | {"LON": "L"}
+# What dividends are paid in there: the list does not tell.
+CURRENCIES = {"TO": "CAD", "V": "CAD", "DE": "EUR", "BO": "INR", "SS": "CNY", "SZ": "CNY"}
 FUNDS = {"ETF", "Mutual Fund"}
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 # One request a month: more than two years of minutes would use up any plan's patience.
@@ -202,6 +204,7 @@ def dividend_of(symbol: str, row: Mapping[str, Any]) -> Action | None:
         ActionKind.DIVIDEND,
         ex_date,
         amount=amount,
+        currency=CURRENCIES.get(parts_of(symbol).exchange, "USD"),
         declared_date=date_of(row.get("declaration_date")),
         record_date=date_of(row.get("record_date")),
         pay_date=date_of(row.get("payment_date")),

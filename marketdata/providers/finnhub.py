@@ -31,7 +31,7 @@ from marketdata.providers.reading import (
     rows_of,
     seconds,
 )
-from marketdata.providers.spelling import is_canonical, ours
+from marketdata.providers.spelling import currency_guess, is_canonical, ours, parts_of
 from marketdata.providers.unadjusted import unadjusted
 from marketdata.providers.vendor import BULK_BUDGET_S, Vendor, number, positive
 from marketdata.providers.vendor_stream import Patience
@@ -161,10 +161,12 @@ class Finnhub(Vendor):
         return sorted((one for one in found if start <= one.ex_date < end), key=lambda one: one.ex_date)
 
     async def _dividends(self, symbol: str, start: date, end: date) -> list[Action]:
-        """The fuller list, or the basic one where the plan has only that."""
+        """The fuller list, or the basic one where the plan has only that; it tells no currency, so not of others."""
         try:
             rows = await self._rows("/stock/dividend", symbol, _days(start, end))
         except PlanLocked:
+            if parts_of(symbol).exchange:
+                raise
             rows = await self._rows("/stock/dividend2", symbol, {}, read=lambda body: rows_of(body["data"]))
         return [action for row in rows if (action := _dividend_of(symbol, row))]
 
@@ -270,7 +272,9 @@ def _match_of(row: Mapping[str, Any]) -> SymbolMatch | None:
     if symbol is None:
         return None
     kind = AssetClass.ETF if row.get("type") in FUNDS else asset_class_of(symbol)
-    return SymbolMatch(symbol, str(row.get("description") or ""), asset_class=kind)
+    return SymbolMatch(
+        symbol, str(row.get("description") or ""), asset_class=kind, currency=currency_guess(symbol)
+    )
 
 
 def from_settings() -> Finnhub:

@@ -50,6 +50,15 @@ def parts_of(symbol: str) -> Parts:
     return Parts(root, share_class=rest[0]) if _is_class(rest[0]) else Parts(root, exchange=rest[0])
 
 
+def currency_guess(symbol: str) -> str:
+    """Dollars for what is not spelled with another exchange or another currency; empty for what is: not known."""
+    if symbol.endswith("=X"):
+        return symbol[3:6]
+    if "-" in symbol:
+        return symbol.rpartition("-")[2]
+    return "" if parts_of(symbol).exchange else "USD"
+
+
 def _is_class(suffix: str) -> bool:
     if len(suffix) == 1:
         return suffix not in ONE_LETTER_EXCHANGES

@@ -15,7 +15,7 @@ from marketdata.currency import normalised
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass, Interval, SymbolMatch
 from marketdata.providers.reading import bar_of, exact, midnight, moment_of
-from marketdata.providers.spelling import ours, parts_of
+from marketdata.providers.spelling import currency_guess, ours, parts_of
 from marketdata.providers.vendor import positive, whole
 from marketdata.quotes import Action, ActionKind, Bar, Session
 
@@ -79,6 +79,7 @@ def match_of(row: Mapping[str, Any]) -> SymbolMatch | None:
         str(row.get("longname") or row.get("shortname") or ""),
         exchange=str(row.get("exchDisp") or row.get("exchange") or ""),
         asset_class=ASSETS.get(str(row.get("quoteType")), AssetClass.STOCK),
+        currency=currency_guess(symbol),
     )
 
 

@@ -291,6 +291,14 @@ async def test_bars_of_coins_and_currencies_are_not_to_be_had(provider, standin,
 # --- actions and search
 
 
+async def test_a_dividend_is_paid_in_the_currency_of_its_exchange(provider, standin, monkeypatch):
+    answering(standin, monkeypatch, {"data": [{"ex_dividend_date": "2024-05-01", "amount": "0.5"}]})
+
+    found = await provider.fetch_actions("RY.TO", date(2024, 1, 1), date(2025, 1, 1))
+
+    assert {one.currency for one in found} == {"CAD"}
+
+
 @pytest.mark.parametrize(
     ("factor", "before", "after"),
     [

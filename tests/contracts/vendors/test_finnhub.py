@@ -148,6 +148,16 @@ async def test_dividends_come_from_the_basic_list_where_the_fuller_one_is_locked
     assert [asked.path.rpartition("/")[2] for asked in standin.asked] == ["split", "dividend", "dividend2"]
 
 
+async def test_the_basic_list_is_not_believed_abroad_since_it_tells_no_currency(
+    standin, provider, monkeypatch
+):
+    monkeypatch.setattr("marketdata.standins.finnhub.PAID", {"/stock/dividend"})
+    standin.paid = False
+
+    with pytest.raises(PlanLocked):
+        await provider.fetch_actions("0700.HK", date(2024, 1, 1), date(2025, 1, 1))
+
+
 async def test_coins_and_currencies_have_no_corporate_actions_and_are_not_asked(standin, provider):
     assert await provider.fetch_actions("BTC-USD", date(2024, 1, 1), date(2025, 1, 1)) == []
     assert standin.asked == []

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from marketdata.providers import alpha_vantage_answers, finnhub_symbols, yahoo_answers
-from marketdata.providers.spelling import Parts, is_canonical, ours, parts_of
+from marketdata.providers.spelling import Parts, currency_guess, is_canonical, ours, parts_of
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,14 @@ def test_alpha_vantages_spelling(symbol, spelled):
 )
 def test_finnhubs_spelling(symbol, spelled):
     assert finnhub_symbols.spelled(symbol) == spelled
+
+
+@pytest.mark.parametrize(
+    ("symbol", "currency"),
+    [("AAPL", "USD"), ("BRK.B", "USD"), ("BTC-EUR", "EUR"), ("EURJPY=X", "JPY"), ("0700.HK", "")],
+)
+def test_a_currency_that_the_spelling_does_not_tell_is_not_guessed(symbol, currency):
+    assert currency_guess(symbol) == currency
 
 
 def test_what_is_no_symbol_of_ours():
