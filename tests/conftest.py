@@ -31,17 +31,17 @@ def no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """The rows of the ledger, in memory for a test without a database; and no provider is in disgrace afterwards."""
     from marketdata import ledger  # noqa: PLC0415 -- models need the settings that pytest-django loads first
 
     rows: list[Any] = []
     ledger._waiting.clear()
     ledger._away_until = 0.0
-    request.addfinalizer(_forgive)
     if request.node.get_closest_marker("django_db") is None and not _DATABASE & set(request.fixturenames):
         monkeypatch.setattr(ledger, "_write", rows.extend)
-    return rows
+    yield rows
+    _forgive()
 
 
 _DATABASE = {"db", "transactional_db", "django_db_setup", "live_server"}
