@@ -1,7 +1,8 @@
 """A day of many people, run through the code that serves them: what is bought is counted at the provider.
 
-Watchlists, demand, cadence, cache, claims, fetcher, provider chain and ledger are the real ones; only the provider's
-prices are made up and time runs ahead. It writes people and tickers, so it runs on throw-away servers only.
+Watchlists, demand, cadence, cache, claims, fetcher, provider chain, ledger and the tape that accepts, numbers and
+publishes what was bought are the real ones; only the provider's prices are made up and time runs ahead. It writes
+people and tickers, so it runs on throw-away servers only.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import accumulate
@@ -22,7 +25,7 @@ from uuid import uuid4
 from accounts.models import User
 from accounts.tiers import Tier
 from core import clock
-from core.redis import client
+from core.redis import client, close_async_client
 from dashboard.ledger import Report, Window, report
 from dashboard.whatif import Scenario
 from marketdata import attention, cache, freshness, lookup, metering, polling
@@ -30,6 +33,7 @@ from marketdata.models import Price, ProviderCall, Ticker
 from marketdata.providers import registry
 from marketdata.providers.simulator import Simulator
 from marketdata.quotes import Quote, microseconds
+from marketdata.tape import owner
 from subscriptions.watchlist import watch
 
 PROVIDER = Simulator.name
@@ -38,6 +42,7 @@ ROWS_AT_ONCE = 1_000
 READERS = 20
 # Who asked has the quotes at once; the tiers that all others read follow.
 KEEPING_PATIENCE_S = 10.0
+LOOK_EVERY_S = 0.005
 # Early renewals cost a little more than one purchase in each lifetime.
 MOST_PER_LIFETIME = 1.1
 
@@ -45,10 +50,11 @@ Progress = Callable[[int], None]
 
 
 class AtPace(Simulator):
-    """A vendor whose quotes are good as long as the scenario says."""
+    """A vendor without a stream, whose quotes are good as long as the scenario says."""
 
     def __init__(self, lasting: timedelta, batch: int, now: Callable[[], datetime]) -> None:
         super().__init__(max_symbols_per_request=batch, now=now)
+        self.capabilities = replace(self.capabilities, streams=False)
         self.lasting = lasting
 
     def _ttl(self, symbol: str, now: datetime) -> timedelta:
@@ -66,6 +72,7 @@ class Run:
     requests_alone: int
     requests_alone_batched: int
     quotes_read: int
+    published: int
     report: Report
     complaints: list[str] = field(default_factory=list)
 
@@ -78,7 +85,7 @@ def run(scenario: Scenario, periods: int, seed: int, progress: Progress = lambda
     """Let people come and `periods` lifetimes pass."""
     rng = random.Random(seed)  # noqa: S311 -- a load, no secret
     watchlists = people_come(scenario, rng)
-    with accelerated(scenario) as (provider, tick):
+    with accelerated(scenario) as (provider, tick), tape():
         # Before the first beat nothing was ever asked: everybody finds a price from then on.
         start, reads = clock.now(), 0
         beats = max(1, round(scenario.ttl_s / polling.BEAT.total_seconds()))
@@ -96,6 +103,7 @@ def run(scenario: Scenario, periods: int, seed: int, progress: Progress = lambda
             requests_alone=naive_requests(provider, watchlists, 1),
             requests_alone_batched=naive_requests(provider, watchlists, scenario.batch),
             quotes_read=reads,
+            published=wait_for_the_tape(set().union(*watchlists)),
             report=report(Window(start, clock.now())),
         )
     judge(found, scenario, asked, watchlists)
@@ -155,14 +163,20 @@ def one_beat(provider: Simulator, watchlists: Sequence[Sequence[str]], rng: rand
 
 
 def wait_until_kept(symbols: Sequence[str], since: datetime) -> None:
+    """The tape, too, must have taken what was bought before the clock goes on: it would count as received later."""
     deadline = time.monotonic() + KEEPING_PATIENCE_S
     missing = list(symbols)
     while missing:
         cache.forget_memory()
         kept = cache.from_redis(missing)
-        missing = [one for one in missing if one not in kept or kept[one].quote.received_at < since]
+        missing = [one for one in missing if one not in kept or not is_published(kept[one].quote, since)]
         if time.monotonic() > deadline:
-            raise RuntimeError(f"{len(missing)} quotes were bought and not kept")
+            raise RuntimeError(f"{len(missing)} quotes were bought and not published by the tape")
+        time.sleep(LOOK_EVERY_S)
+
+
+def is_published(quote: Quote, since: datetime) -> bool:
+    return quote.epoch > 0 and quote.received_at >= since
 
 
 def wait_for_the_ledger(provider: Simulator) -> None:
@@ -170,6 +184,40 @@ def wait_for_the_ledger(provider: Simulator) -> None:
     deadline = time.monotonic() + KEEPING_PATIENCE_S
     while _in_ledger() < provider.requests and time.monotonic() < deadline:
         time.sleep(0.05)
+
+
+def wait_for_the_tape(wanted: Collection[str]) -> int:
+    """How many tickers have a latest quote that the tape numbered."""
+    deadline = time.monotonic() + KEEPING_PATIENCE_S
+    while True:
+        cache.forget_memory()
+        numbered = [one for one in cache.from_redis(list(wanted)).values() if one.quote.epoch]
+        if len(numbered) == len(wanted) or time.monotonic() > deadline:
+            return len(numbered)
+        time.sleep(0.05)
+
+
+@contextmanager
+def tape() -> Iterator[None]:
+    """The owner of the only shard, in a thread, since it must live by the accelerated clock."""
+    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        started.set_result((asyncio.get_running_loop(), stop))
+        try:
+            await owner.serve(0, 1, stop)
+        finally:
+            await close_async_client()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name="tape", daemon=True)
+    thread.start()
+    loop, stop = started.result(KEEPING_PATIENCE_S)
+    try:
+        yield
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(KEEPING_PATIENCE_S)
 
 
 def naive_requests(provider: Simulator, watchlists: Sequence[Sequence[str]], size: int) -> int:
@@ -231,6 +279,7 @@ def judge(
     """What must hold, whatever the figures are."""
     least = found.periods * math.ceil(found.wanted / scenario.batch)
     rules = {
+        "the tape did not publish what was bought": found.published == found.wanted,
         "a wanted ticker was never asked for": set(asked) == set().union(*watchlists),
         "fewer requests than possible were counted": found.requests >= least,
         "more was bought than is allowed": found.symbols_asked
