@@ -39,6 +39,12 @@ QUOTE_BUDGET_S = 3.0
 BULK_BUDGET_S = 12.0
 # Without a word from the vendor a refused request may be made again when the next minute has begun.
 DEFAULT_WAIT = timedelta(seconds=60)
+# Whatever a header says: a moment that has passed, or one given in another unit, must neither let us ask at once
+# again and again nor keep us away for years. The longest window of any vendor is a day.
+SHORTEST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(days=1)
+# What a count may be at most: PostgreSQL's bigint.
+MOST = 2**63 - 1
 MAX_PAGES = 200
 # What reading a body of another shape than agreed runs into.
 SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -200,7 +206,9 @@ class Vendor(Limited):
         """The latest of what the headers say; a minute from now where they say nothing."""
         _, reset_at = self.window_told(answer)
         told = [moment for moment in (reset_at, retry_after(answer.headers.get("retry-after"))) if moment]
-        return max(told, default=clock.now() + DEFAULT_WAIT)
+        now = clock.now()
+        latest = max(told, default=now + DEFAULT_WAIT)
+        return min(max(latest, now + SHORTEST_WAIT), now + LONGEST_WAIT)
 
     def window_told(self, answer: Answer) -> tuple[int | None, datetime | None]:
         """(requests left, when the window begins anew) by the X-RateLimit headers, reset in Unix seconds."""
@@ -211,6 +219,8 @@ class Vendor(Limited):
         try:
             reset_at = datetime.fromtimestamp(float(answer.headers["x-ratelimit-reset"]), UTC)
         except (KeyError, ValueError, OverflowError, OSError):
+            reset_at = None
+        if reset_at is not None and reset_at > clock.now() + LONGEST_WAIT:
             reset_at = None
         return remaining, reset_at
 
@@ -231,6 +241,9 @@ def number(value: Any) -> Decimal | None:
     """A finite Decimal of a JSON number or of the text of one; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
+    # Python reads other scripts' digits and 1_000 as well.
+    if isinstance(value, str) and (not value.isascii() or "_" in value):
+        return None
     try:
         found = Decimal(value.replace(",", "") if isinstance(value, str) else value)
     except InvalidOperation:
@@ -245,9 +258,10 @@ def positive(value: Any) -> Decimal | None:
 
 
 def whole(value: Any) -> int | None:
-    """A count that is not negative; fractional shares are cut off."""
+    """A count that is not negative and fits a column; fractional shares are cut off."""
     found = number(value)
-    return int(found) if found is not None and found >= 0 else None
+    # Compared before it is converted: 1e999999999 as an integer would fill the memory.
+    return int(found) if found is not None and 0 <= found <= MOST else None
 
 
 def retry_after(value: str | None) -> datetime | None:
