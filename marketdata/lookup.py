@@ -41,7 +41,8 @@ def get_quotes(
     wanted = list(dict.fromkeys(symbols))
     metrics.quotes_asked.inc(len(wanted))
     good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
-    _renew_early(good.values())
+    if max_age is None:  # else the reader says how old it may be, such as the timer with its own rhythm
+        _renew_early(good.values())
     if len(good) == len(wanted):
         return {symbol: good[symbol].quote for symbol in wanted}
     missing = [symbol for symbol in wanted if symbol not in good]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from benchmarks.vendor.bill import Bill, Counted
 from benchmarks.vendor.provider import CountedProvider, price_of
 from core import clock
-from marketdata import attention, cache, claims, demand, lookup, polling
+from marketdata import attention, cache, claims, demand, lookup, metering, polling
 from marketdata.freshness import OPEN_TTL
 from marketdata.providers import registry
 from marketdata.quotes import Quote
@@ -87,7 +87,8 @@ async def _each_user(provider: CountedProvider, watchlists: Sequence[Sequence[st
 
 
 async def _one_user(provider: CountedProvider, symbols: Sequence[str]) -> None:
-    await provider.fetch_quotes(symbols)
+    with metering.collecting():
+        await provider.fetch_quotes(symbols)
     stream = await provider.open_stream()
     await stream.subscribe(symbols)
     await stream.close()

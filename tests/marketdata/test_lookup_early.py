@@ -76,6 +76,16 @@ def test_what_streams_and_what_has_run_out_is_not_renewed_early(provider, drawn)
     assert provider.requests == [["NEW"]]
 
 
+def test_who_says_how_old_a_quote_may_be_draws_no_lot(provider, drawn):
+    drawn(0.0)
+    good_for(3)
+
+    lookup.get_quotes(["AAPL"], max_age=60 * SECONDS)
+    lookup.get_quotes(["NEW"])
+
+    assert provider.requests == [["NEW"]]
+
+
 def test_how_long_a_fetch_takes_is_learned(provider, monkeypatch):
     monkeypatch.setattr(lookup.fetcher, "typical_s", 0.0)
 

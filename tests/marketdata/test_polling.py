@@ -176,7 +176,7 @@ def test_a_provider_is_asked_with_the_priority_of_who_wants_it(
     monkeypatch.setattr(
         quoting,
         "fetch_quotes",
-        lambda ones, symbols, asking, renew: askings.append(asking) or fetch(ones, symbols, asking, renew),
+        lambda ones, symbols, asking, *more: askings.append(asking) or fetch(ones, symbols, asking, *more),
     )
 
     polling.fetch_wanted()
