@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -202,3 +203,77 @@ def test_any_number_of_symbols_is_one_query(number, django_assert_num_queries):
 
     with django_assert_num_queries(1):
         lookup.stored_quotes(symbols)
+
+
+# --- who can be shown an old price does not wait
+
+
+def test_an_old_price_is_shown_stale_at_once_and_the_next_reader_gets_the_new_one(provider):
+    in_redis(aged("AAPL", HOUR, "5"))
+    provider.answering.clear()
+
+    early = lookup.get_quotes(["AAPL"], patience_s=0.0)["AAPL"]
+    assert (early.price, early.stale, early.reason) == (Decimal(5), True, Reason.PROVIDER_DOWN)
+
+    provider.answering.set()
+    late = lookup.get_quotes(["AAPL"], patience_s=None)["AAPL"]
+    assert (late.price, late.stale) == (Decimal(100), False)
+    assert provider.requests == [["AAPL"]]
+
+
+def test_any_number_of_hurried_readers_cost_one_request(provider):
+    in_redis(aged("AAPL", HOUR, "5"))
+    provider.answering.clear()
+
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: lookup.get_quotes(["AAPL"], patience_s=0.0), range(30)))
+    provider.answering.set()
+
+    assert {(answer["AAPL"].price, answer["AAPL"].stale) for answer in answers} == {(Decimal(5), True)}
+    lookup.get_quotes(["AAPL"], patience_s=None)
+    assert provider.requests == [["AAPL"]]
+
+
+def test_who_knows_nothing_of_a_symbol_waits_for_it(provider):
+    in_redis(aged("OLD", HOUR, "5"))
+    provider.answering.clear()
+
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(lookup.get_quotes, ["OLD", "NEW"], patience_s=0.0)
+        assert provider.asked.wait(10)
+        assert not reading.done()
+        provider.answering.set()
+        outcomes = reading.result()
+
+    assert (outcomes["NEW"].price, outcomes["NEW"].stale) == (Decimal(100), False)
+    assert outcomes["OLD"].price in {Decimal(5), Decimal(100)}
+
+
+def test_what_a_hurried_reader_began_is_in_every_tier_when_it_lands(provider):
+    in_database(aged("AAPL", HOUR, "5"))
+    provider.answering.clear()
+    lookup.get_quotes(["AAPL"], patience_s=0.0)
+
+    provider.answering.set()
+    lookup.get_quotes(["AAPL"], patience_s=None)
+    lookup.get_quotes(
+        ["MSFT"], patience_s=None
+    )  # the first request's quotes are stored when the second's are
+
+    assert QuoteRow.objects.get().price == Decimal(100)
+    assert cache.from_redis(["AAPL"])["AAPL"].quote.price == Decimal(100)
+
+
+def test_a_dead_main_provider_is_replaced_by_the_next_and_the_price_is_not_stale(provider):
+    provider.failure = ProviderDown()
+    other = Scripted(name="other")
+    in_redis(aged("AAPL", HOUR, "5"))
+
+    with registry.override(provider, other):
+        outcome = lookup.get_quotes(["AAPL"], patience_s=None)["AAPL"]
+
+    assert (outcome.price, outcome.stale, outcome.provider) == (Decimal(100), False, "other")
+
+
+def test_the_patience_is_short_enough_for_our_promise():
+    assert lookup.PATIENCE_S <= 0.5
