@@ -10,20 +10,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from pathlib import Path
 
 from django.db.models import QuerySet
 
 from core import clock
-from marketdata import actions, day_bars, demand, store
+from marketdata import actions, day_bars, demand, lookup, store
 from marketdata.asking import ask_in_bulk
 from marketdata.errors import NotFound, PlanLocked, ProviderError, RateLimited
 from marketdata.models import Ticker
+from marketdata.providers import registry
 from marketdata.providers.base import Interval, Provider
 from marketdata.providers.registry import Purpose
-from marketdata.quotes import Bar
+from marketdata.quotes import Bar, Quote
 
 YEAR = timedelta(days=366)
 # One request; most vendors give a few thousand bars at once.
@@ -194,9 +195,20 @@ def newest(ticker: Ticker, interval: Interval) -> datetime:
     """Today is still moving, and belongs to the tape; of a replayed ticker the replayed day."""
     if interval is Interval.MINUTE:
         return clock.now().replace(second=0, microsecond=0)
-    quote = getattr(ticker, "quote", None)
-    today = (quote.replay_date if quote else None) or clock.now().date()
-    return datetime.combine(today, time(), UTC)
+    return datetime.combine(_replayed_day(ticker) or clock.now().date(), time(), UTC)
+
+
+def _replayed_day(ticker: Ticker) -> date | None:
+    """Where nobody has seen a quote yet, only a provider that costs nothing is asked for one."""
+    stored = getattr(ticker, "quote", None)
+    if stored is not None:
+        day: date | None = stored.replay_date
+        return day
+    provider = registry.route(ticker.symbol)
+    if provider is None or not provider.capabilities.simulated:
+        return None
+    found = lookup.get_quotes([ticker.symbol])[ticker.symbol]
+    return found.replay_date if isinstance(found, Quote) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from core import clock
 from core.redis import client
-from marketdata import cache, history
+from marketdata import cache, history, lookup
 from marketdata.errors import NotFound, ProviderDown, RateLimited
 from marketdata.history import Journal, Outcome, Patience, Wish, Work
 from marketdata.models import CorporateAction, DailyBar, MinuteBar
@@ -265,6 +265,16 @@ def test_a_replayed_ticker_ends_with_the_day_before_the_replayed_one(run):
 
     assert DailyBar.objects.order_by("-day").first().day == date(2005, 2, 28)
     assert CorporateAction.objects.count() == 5
+
+
+def test_a_replayed_ticker_that_nobody_has_seen_yet_is_loaded_all_the_same(run):
+    make_ticker("AAPL")
+    with registry.override(Replay()):
+        report = run("AAPL")
+    lookup.fetcher.close()
+
+    assert outcomes(report) == {"loaded": 1}
+    assert DailyBar.objects.count() > 1000
 
 
 def test_which_tickers(provider):
