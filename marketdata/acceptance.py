@@ -95,8 +95,10 @@ class Acceptance:
             self.refused[refusal] += 1
             return REFUSED[refusal]
         tick = self._cleaned(tick)
-        if self.splits and (split := self.splits.get(tick.symbol)) and tick.as_of_us >= split.from_us:
+        if self.splits and (split := self.splits.get(tick.symbol)):
             tick = _across(seen, tick, split)
+        elif seen is not None and seen.split is not None:
+            seen.split = seen.reference = None  # that day is over
         verdict = self._first(tick) if seen is None else self._weighed(seen, tick, now_us)
         if verdict.refusal:
             self.refused[verdict.refusal] += 1
@@ -214,6 +216,8 @@ def _mark(tick: Tick) -> tuple[object, ...]:
 
 def _across(seen: Baseline | None, tick: Tick, split: Split) -> Tick:
     """A tick of the day of a split: the baseline is divided at the first one, once."""
+    if tick.as_of_us < split.from_us:
+        return tick
     if seen is not None and seen.split != split and seen.last.as_of_us < split.from_us:
         seen.rescale(split)
     return after_split(tick, split, seen.reference if seen is not None and seen.split == split else None)

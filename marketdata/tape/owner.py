@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -22,7 +23,6 @@ from core.loops import Tasks
 from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
 from core.redis import async_client
 from marketdata import backfill, demand, freshness, ledger, lookup, market_hours, splits, store
-from marketdata.baseline import Split
 from marketdata.models import Cause
 from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
 from marketdata.tape import history, openset, report
@@ -129,8 +129,8 @@ class Term:
         self._ids: dict[str, int] = {}
         self._unwanted_since: dict[str, float] = {}
         self._saying = Saying(shard, self._refresh, self._tasks.start)
-        self._connects_at = 0.0
-        self._wake = asyncio.Event()
+        self._holders: dict[str, int] = {}
+        self._wake, self._writing = asyncio.Event(), threading.Lock()
         self._redis_knows = False  # whether Redis holds all that this term has said
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -152,7 +152,7 @@ class Term:
     async def _look_for_former(self) -> None:
         """A former owner that still beats may have its connections open, of which a key may have only one."""
         if await openset.beats(async_client(), self.shard):
-            self._connects_at = clock.monotonic() + FORMER_BEATS * BEAT_EVERY_S
+            self.streams.not_before = clock.monotonic() + FORMER_BEATS * BEAT_EVERY_S
 
     def _begin(self) -> None:
         """Each of these is part of the term: when one fails, the term fails, and the process with it."""
@@ -249,14 +249,14 @@ class Term:
         new = {symbol: w.ticker_id for symbol, w in mine.items() if symbol not in self._ids}
         self._ids.update({symbol: w.ticker_id for symbol, w in mine.items()})
         if new:
-            self._know_splits(await in_thread(splits.splits_on, splits.today(), new))
+            self._intake.acceptance.splits |= await in_thread(splits.splits_on, splits.today(), new)
         streamed = {symbol for symbol in mine if self.streams.candidates(symbol)}
         keep = streamed | self._in_grace(self.open - streamed)
         added, dropped = keep - self.open, self.open - keep
         if added or dropped:
             await self._move(added, dropped)
-        if clock.monotonic() >= self._connects_at:
-            self.streams.follow({one: mine[one].holders if one in mine else 0 for one in self.open})
+        self._holders = {one: mine[one].holders if one in mine else 0 for one in self.open}
+        self.streams.follow(self._holders)
 
     def _in_grace(self, unwanted: Collection[str]) -> set[str]:
         now = clock.monotonic()
@@ -283,6 +283,7 @@ class Term:
         self._saying.changed.set()
 
     async def _say_streaming(self) -> None:
+        self.streams.follow(self._holders)  # also while PostgreSQL cannot tell what is wanted
         await self._saying.say(self.streams.streaming(), self.open)
 
     async def _seed(self, symbols: Collection[str]) -> None:
@@ -298,10 +299,7 @@ class Term:
 
     async def _read_splits(self) -> None:
         await in_thread(market_hours.refresh)
-        self._know_splits(await in_thread(splits.splits_on, splits.today(), dict(self._ids)))
-
-    def _know_splits(self, found: dict[str, Split]) -> None:
-        self._intake.acceptance.splits.update(found)
+        self._intake.acceptance.splits = await in_thread(splits.splits_on, splits.today(), dict(self._ids))
 
     # --- ticks in, quotes out
 
@@ -360,7 +358,7 @@ class Term:
         if minutes or days:
             try:
                 await in_thread(self._write, lambda: history.write_bars(minutes, days, self._ids))
-            except DATABASE_ERRORS:
+            except BaseException:  # when cancelled as well: the write may not have begun
                 self._history.put_back_bars(minutes, days)
                 raise
 
@@ -378,7 +376,8 @@ class Term:
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write while holding the lease row, so that no new owner can begin before this is done."""
-        with transaction.atomic():
+        # One after the other: a thread goes on when its task is cancelled, and must not overwrite what comes later.
+        with self._writing, transaction.atomic():
             if not leases.hold(self.lease, self.epoch):
                 raise LeaseLost
             write()

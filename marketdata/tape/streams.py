@@ -38,6 +38,8 @@ class Streams:
     ) -> None:
         self.upstreams: dict[str, Upstream] = {}
         self.routes = Routes()
+        self.not_before = 0.0
+        """No connection is opened before this time of the monotonic clock."""
         self._shard, self._shards = shard, shards
         self._on_events, self._on_change, self._start = on_events, on_change, start
         self._standings: dict[str, Standing] = {}
@@ -58,6 +60,8 @@ class Streams:
 
     def follow(self, holders: Mapping[str, int]) -> None:
         """Route the symbols that have holders, and tell the connections."""
+        if clock.monotonic() < self.not_before:
+            return
         self._forget_others()
         for name in {name for symbol in holders for name in self.candidates(symbol)}:
             self._upstream(name)

@@ -242,6 +242,17 @@ def test_ticks_of_before_the_morning_are_compared_with_the_old_price():
     assert [(str(one.price), one.rebased) for one in out] == [("401", False)]
 
 
+def test_on_the_days_after_a_split_its_factor_is_a_gap_like_any_other():
+    judge = Acceptance()
+    before_the_split(judge)
+    judged(judge, "100", at=MORNING)
+    judge.splits = {}
+
+    out, _ = judged(judge, "400", "401", at=MORNING + SECOND, previous_close=Decimal(400))
+
+    assert [(one.price, one.previous_close) for one in out] == [(400, 400), (401, 400)]
+
+
 def test_a_reverse_split_is_believed_at_once_too():
     judge = Acceptance()
     judge.splits["AAPL"] = Split(MORNING, Decimal(1) / 50)

@@ -282,3 +282,24 @@ async def test_what_follows_a_wake_up_within_the_senders_pause_is_seen_after_it(
 
 def is_listening() -> bool:
     return client().pubsub_numsub(demand.WAKE_CHANNEL)[0][1] > 0
+
+
+async def test_bars_whose_write_was_cancelled_are_written_with_the_next_one(tape, monkeypatch):
+    office = await begin()
+    term = office.term
+    await office.end()
+    term.open = {"AAPL"}
+    term.on_ticks([Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted")])
+    began = asyncio.Event()
+
+    async def hang(*_):
+        began.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(owner, "in_thread", hang)
+    task = asyncio.create_task(term._store_bars())
+    await began.wait()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert [bar.close for bar in term._history.take_minute_bars()] == [1]

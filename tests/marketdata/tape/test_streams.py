@@ -21,6 +21,7 @@ from marketdata.providers import registry
 from marketdata.quotes import Correction, Tick
 from marketdata.tape import openset, owner, routing
 from tests.marketdata.tape.test_owner import begin, tape, unconnected
+from tests.outages import postgres_switch
 from tests.providers import Scripted, make_quote
 from tests.tapes import Tape
 
@@ -256,7 +257,7 @@ async def test_a_successor_connects_only_when_a_former_owner_had_time_to_let_go(
     await tape.until(lambda: int(client().get(openset.epoch_key(0)) or 0) == office.term.epoch)
     assert tape.provider.connects == 0
 
-    office.term._connects_at = clock.monotonic()
+    office.term.streams.not_before = clock.monotonic()
 
     await tape.opens("AAPL")
     await office.end()
@@ -335,3 +336,16 @@ async def test_the_minutes_that_were_streamed_are_in_the_ledger(tape):
 
     assert await in_thread(calls) == [("scripted", "stream", "symbol_minute", "ok", ["AAPL", "MSFT"])]
     assert (await in_thread(lambda: ProviderCall.objects.get(endpoint="stream").units)) > 0
+
+
+async def test_another_provider_steps_in_while_postgres_is_away_too(tape, second):
+    await tape.watch("AAPL")
+    tape.start()
+    await streams(tape, "AAPL")
+    with postgres_switch() as postgres:
+        postgres.off()
+        tape.provider.connect_failure = Unauthorized("no")
+        tape.provider.cut()
+
+        await tape.until(lambda: second.open == {"AAPL"})
+        postgres.on()
