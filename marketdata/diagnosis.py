@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from core import clock, doctor, http
+from core.database import in_thread
 from core.doctor import Line, Verdict
 from marketdata import demand, health
 from marketdata.agreement import agreements
@@ -111,7 +112,7 @@ Answer = Mapping[str, Quote | ProviderError] | ProviderError
 
 
 async def _ask_each(real: Sequence[Provider]) -> dict[str, tuple[Answer, Attempt]]:
-    symbols = await asyncio.to_thread(symbols_to_compare)
+    symbols = await in_thread(symbols_to_compare)
     try:
         return {one.name: await test_call(one, symbols) for one in real}
     finally:

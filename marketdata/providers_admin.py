@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from redis.exceptions import RedisError
 
 from core import http
+from core.database import in_thread
 from marketdata import diagnosis, health
 from marketdata.providers import attempts, breakers, registry
 from marketdata.providers.attempts import Attempt
@@ -91,7 +92,7 @@ def _named(request: HttpRequest, name: str) -> Provider | None:
 
 async def _asked(provider: Provider) -> Attempt:
     try:
-        symbols = await asyncio.to_thread(diagnosis.symbols_to_compare)
+        symbols = await in_thread(diagnosis.symbols_to_compare)
         _, account = await diagnosis.test_call(provider, symbols)
     finally:
         await http.close_client()
