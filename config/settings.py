@@ -279,6 +279,8 @@ LOGGING = {
     "loggers": {
         "daphne": {"level": "WARNING"},
         "django.security.DisallowedHost": {"filters": ["without_trace"]},
+        # Both would tell addresses and headers, in which keys stand.
         "httpx2": {"level": "WARNING"},
+        "httpcore2": {"level": "WARNING"},
     },
 }
