@@ -91,6 +91,15 @@ def test_what_does_not_divide_is_not_lost() -> None:
     assert max(paid(found).values()) - min(paid(found).values()) <= 2
 
 
+def test_what_does_not_divide_over_several_purchases_and_tickers_is_not_lost_either() -> None:
+    wishes = [Wish("alice", AAPL, 0), Wish("bob", AAPL, 0), Wish("carol", AAPL, 5), Wish("alice", MSFT, 0)]
+    calls = [bought(AAPL, MSFT, "IBM", at=at, cost=DOLLAR + at) for at in range(10)]
+
+    found = attribute(calls, wishes)
+
+    assert found.attributed == sum(one.cost for one in calls)
+
+
 def test_without_sharing_each_would_pay_the_ticker_alone() -> None:
     wishes = [Wish("alice", AAPL, 0), Wish("bob", AAPL, 0), Wish("bob", MSFT, 0)]
 

@@ -74,6 +74,10 @@ def test_the_most_special_line_wins(plan, endpoint, usd) -> None:
     assert cost(book, plan=plan, endpoint=endpoint) == int(usd) * FEMTO
 
 
+def test_the_plan_is_more_special_than_the_endpoint() -> None:
+    assert cost([line("2", endpoint="quotes"), line("3", plan="starter")]) == 3 * FEMTO
+
+
 def test_the_price_of_the_moment_counts() -> None:
     book = [line("1", valid_to=NOON), line("2", valid_from=NOON)]
 
