@@ -65,7 +65,9 @@ def call(provider: str = "vendor", at: datetime = NOON, **fields) -> Call:
 # --- never more than the vendor allows
 
 
-STEPS = st.lists(st.tuples(st.floats(0, 0.7), st.integers(1, 4)), min_size=1, max_size=60)
+# Parts of a window; those that just reach its end are where it would be exceeded.
+PARTS = st.floats(0, 0.7) | st.sampled_from([0.0, 1 / 60, 0.98, 0.999, 0.9999, 1.0])
+STEPS = st.lists(st.tuples(PARTS, st.integers(1, 4)), min_size=1, max_size=40)
 
 
 @given(
@@ -76,7 +78,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 0.7), st.integers(1, 4)), min_size=1, ma
     steps=STEPS,
     local=st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
 def test_no_window_of_the_vendors_wherever_it_begins_holds_more_than_the_limit(  # noqa: PLR0917 -- drawn
     monkeypatch, limit, seconds, unit, offset, steps, local
 ):
@@ -108,6 +110,21 @@ def test_no_window_of_the_vendors_wherever_it_begins_holds_more_than_the_limit( 
 
 def _in_window(made, moment, length_ms):
     return sum(cost for at, cost in made if at > moment - length_ms)
+
+
+@pytest.mark.parametrize("begin_ms", [0, 1, 500, 999])
+@pytest.mark.parametrize("is_local", [False, True])
+def test_one_request_keeps_its_place_for_a_whole_window(now, begin_ms, is_local):
+    begin, provider, alone = NOON + timedelta(milliseconds=begin_ms), vendor(Window(1, 60)), LocalWindows(1)
+
+    def take(after_ms: int) -> bool:
+        moment = now(begin + timedelta(milliseconds=after_ms))
+        at_ms = (moment - EPOCH) // timedelta(milliseconds=1)
+        if is_local:
+            return alone.take("vendor", {Window(1, 60): 1}, 0.0, at_ms)[0] <= at_ms
+        return quota.take(provider, Priority.ALERT).granted
+
+    assert [take(after) for after in (0, 1, 30_000, 59_000, 59_999, 62_000)] == [True, *[False] * 4, True]
 
 
 def test_each_of_several_windows_is_kept(now):
