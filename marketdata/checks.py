@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from marketdata.errors import InvalidSymbol
 from marketdata.providers import registry
+from marketdata.providers.base import Provider
 from marketdata.providers.replay import FASTEST, SLOWEST
 from marketdata.providers.terms import YAHOO
 from marketdata.symbols import canonical
@@ -40,12 +41,19 @@ def providers_can_be_made(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name in settings.MARKETDATA_PROVIDERS:
         try:
-            if name in registry.FACTORIES:
-                registry.make(name)
+            _made(name)
         except ImproperlyConfigured as error:
             hint = "docs/reference/settings.md says what each provider needs."
             found.append(Error(str(error), hint=hint, id="marketdata.E004"))
     return found
+
+
+def _made(name: str) -> Provider | None:
+    """None for a name that does not exist or a figure out of range: these have checks of their own."""
+    try:
+        return registry.make(name) if name in registry.FACTORIES else None
+    except ValueError:
+        return None
 
 
 @register(TAG)
@@ -62,10 +70,10 @@ def prices_may_be_shown(**_: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for name in settings.MARKETDATA_PROVIDERS:
         try:
-            able = registry.make(name).capabilities if name in registry.FACTORIES else None
+            provider = _made(name)
         except ImproperlyConfigured:
             continue
-        if able and not able.display_allowed:
+        if provider is not None and not (able := provider.capabilities).display_allowed:
             message = f"{able.label}: prices may not be shown to other people under this plan ({able.plan})."
             found.append(Caution(message, hint=DISPLAY_HINT, id="marketdata.W002"))
     return found

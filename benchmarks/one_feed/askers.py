@@ -46,7 +46,7 @@ def ask(address: str, passed: timedelta, wishes: Sequence[Sequence[str]]) -> See
 
 def _ask_one(symbols: Sequence[str]) -> dict[str, Outcome]:
     try:
-        return lookup.get_quotes(symbols)
+        return lookup.get_quotes(symbols, patience_s=None)  # a stale price would hide who bought
     finally:
         connections.close_all()  # back to the pool, as at the end of a request
 

@@ -22,13 +22,13 @@ from core.database import in_thread
 from core.loops import Tasks
 from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
 from core.redis import async_client
-from marketdata import backfill, demand, freshness, ledger, lookup, market_hours, splits, store
+from marketdata import backfill, demand, freshness, ledger, market_hours, splits, store
 from marketdata.models import Cause
 from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
 from marketdata.tape import history, openset, report
 from marketdata.tape.intake import Intake
 from marketdata.tape.publish import publish_quotes
-from marketdata.tape.purchases import Meter
+from marketdata.tape.purchases import Meter, first_quotes
 from marketdata.tape.saying import Saying
 from marketdata.tape.sharding import shard_of
 from marketdata.tape.streams import Streams
@@ -292,7 +292,7 @@ class Term:
         await self._try(lambda: in_thread(backfill.ask_for, sorted(symbols)))
 
     async def _refresh(self, symbols: Collection[str]) -> None:
-        outcomes = await in_thread(lookup.get_quotes, sorted(symbols))
+        outcomes = await in_thread(first_quotes, sorted(symbols))
         for outcome in outcomes.values():
             if not isinstance(outcome, NoQuote) and outcome.symbol in self.open:
                 self._intake.take_fetched(outcome, clock.now_us())

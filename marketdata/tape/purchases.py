@@ -1,17 +1,28 @@
-"""What streaming buys: minutes of symbols, counted as long as they are really open, noted once a minute."""
+"""What streaming buys: a first quote, then minutes of symbols, counted while really open, noted once a minute."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from marketdata import lookup
 from marketdata.errors import Kind
 from marketdata.metering import Call
+from marketdata.models import Cause
 from marketdata.providers.base import Unit
+from marketdata.providers.chain import Asking
+from marketdata.quota import Priority
+from marketdata.quoting import Outcome
 
 ENDPOINT = "stream"
+SEED = Asking(Priority.VISIBLE, Cause.SEED)
+
+
+def first_quotes(symbols: Sequence[str]) -> dict[str, Outcome]:
+    """What a stream that begins is seeded with; a known old price is no reason to stop waiting for a new one."""
+    return lookup.get_quotes(symbols, asking=SEED, patience_s=None)
 
 
 class Meter:

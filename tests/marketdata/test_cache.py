@@ -90,7 +90,7 @@ def test_the_time_stands_first_so_that_a_script_can_compare_ages():
 
 
 def test_memory_answers_for_a_second_only(monkeypatch):
-    monkeypatch.setattr(cache._memory, "_TTLCache__ttl", 0.05)
+    monkeypatch.setattr(cache, "MEMORY_TTL_S", 0.05)
     cache.remember(Found(EXTREME, streaming=True))
     assert cache.from_memory(["BRK.A", "MSFT"]) == {"BRK.A": Found(EXTREME, streaming=True)}
 
@@ -100,7 +100,9 @@ def test_memory_answers_for_a_second_only(monkeypatch):
 
 
 def test_memory_withstands_many_threads(monkeypatch):
-    monkeypatch.setattr(cache, "_memory", type(cache._memory)(50, 0.001, timer=time.monotonic))
+    monkeypatch.setattr(cache, "MEMORY_TTL_S", 0.001)
+    monkeypatch.setattr(cache, "MEMORY_SYMBOLS", 50)
+    monkeypatch.setattr(cache, "_memory", {})
     symbols = [f"S{number}" for number in range(100)]
     start = threading.Barrier(8)
 
@@ -114,6 +116,7 @@ def test_memory_withstands_many_threads(monkeypatch):
     with ThreadPoolExecutor(8) as pool:
         for future in [pool.submit(work) for _ in range(8)]:
             future.result()
+    assert len(cache._memory) == 50
 
 
 def test_redis_tells_the_quote_and_whether_a_living_owner_streams_it():
