@@ -46,16 +46,32 @@ class Attempt:
     def fine(self) -> bool:
         return self.kind is Kind.OK
 
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "provider": self.provider,
-            "symbols": self.symbols,
-            "outcome": (self.kind or self.skip or Kind.OK).value,
-            "skipped": self.skip is not None,
-            "detail": self.detail,
-            "retry_at": self.retry_at.isoformat() if self.retry_at else None,
-            "took_ms": round(self.took_s * 1000, 1),
-        }
+    @property
+    def outcome(self) -> str:
+        return (self.kind or self.skip or Kind.OK).value
+
+
+def summed_up(tried: Sequence[Attempt]) -> list[dict[str, Any]]:
+    """As JSON, one entry for all attempts at a provider that ended alike: a run may have hundreds of parts."""
+    alike: dict[tuple[str, str, str], list[Attempt]] = {}
+    for attempt in tried:
+        alike.setdefault((attempt.provider, attempt.outcome, attempt.detail), []).append(attempt)
+    return [_entry(attempts) for attempts in alike.values()]
+
+
+def _entry(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    first = attempts[0]
+    retry_at = max((one.retry_at for one in attempts if one.retry_at), default=None)
+    return {
+        "provider": first.provider,
+        "parts": len(attempts),
+        "symbols": sum(one.symbols for one in attempts),
+        "outcome": first.outcome,
+        "skipped": first.skip is not None,
+        "detail": first.detail,
+        "retry_at": retry_at.isoformat() if retry_at else None,
+        "took_ms": round(max(one.took_s for one in attempts) * 1000, 1),
+    }
 
 
 class Named(Protocol):
@@ -82,7 +98,7 @@ def remember(purpose: Named, why: Why, symbols: Sequence[str], tried: Sequence[A
         "cause": why.cause.value,
         "symbols": list(symbols[:SYMBOLS_SHOWN]),
         "more": max(0, len(symbols) - SYMBOLS_SHOWN),
-        "attempts": [attempt.as_json() for attempt in tried],
+        "attempts": summed_up(tried),
     }
     try:
         pipe = client().pipeline(transaction=False)

@@ -57,7 +57,7 @@ def test_it_shows_capabilities_quotas_breakers_and_every_attempt(client, staff, 
     for words in (
         "100 symbols per request", "10 of 10 requests per minute", "quotes: open", "quotes of AAPL, IBM",
         "one: passed over, <strong>circuit_open</strong> for 2 symbols: one failed lately",
-        "other: <strong>transient</strong> for 2 symbols in 250.0 ms: other answered 500",
+        "other: <strong>transient</strong> for 2 symbols, 250.0 ms: other answered 500",
     ):  # fmt: skip
         assert words in found
 

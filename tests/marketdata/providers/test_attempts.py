@@ -62,15 +62,27 @@ def test_an_entry_says_who_was_asked_why_and_what_came_of_it():
         "more": 0,
         "attempts": [
             {
-                "provider": "main", "symbols": 1, "outcome": "circuit_open", "skipped": True,
+                "provider": "main", "parts": 1, "symbols": 1, "outcome": "circuit_open", "skipped": True,
                 "detail": "main failed lately", "retry_at": "2026-03-04T15:00:00+00:00", "took_ms": 0.0,
             },
             {
-                "provider": "main", "symbols": 1, "outcome": "transient", "skipped": False,
+                "provider": "main", "parts": 1, "symbols": 1, "outcome": "transient", "skipped": False,
                 "detail": "main answered 500", "retry_at": None, "took_ms": 123.4,
             },
         ],
     }  # fmt: skip
+
+
+def test_parts_that_ended_alike_are_one_entry():
+    late = Attempt("main", 3, Kind.TRANSIENT, detail="main answered 500", took_s=0.5)
+    remember(DOWN, NEXT, late, NEXT)
+
+    (entry,) = attempts.recent()
+
+    assert [(one["provider"], one["parts"], one["symbols"], one["took_ms"]) for one in entry["attempts"]] == [
+        ("main", 2, 4, 500.0),
+        ("next", 2, 2, 0.0),
+    ]
 
 
 def test_of_many_symbols_a_few_are_shown():
