@@ -35,7 +35,7 @@ def board_of(asked: Mapping[Ticker, datetime | None], now: datetime) -> Board:
     payload = {
         "now": round(now.timestamp() * 1000),
         "phases": payload_of(now),
-        "quotes": [quote_payload(quotes[row.symbol], now) for row in rows],
+        "quotes": [quote_payload(quotes[row.symbol]) for row in rows],
     }
     return Board(rows, age_of(rows, now), payload)
 

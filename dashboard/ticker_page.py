@@ -62,7 +62,7 @@ class TickerView:
             payload={
                 "now": round(now.timestamp() * 1000),
                 "phases": payload_of(now),
-                "quotes": [quote_payload(outcome, now)],
+                "quotes": [quote_payload(outcome)],
             },
         )
 

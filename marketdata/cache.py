@@ -26,6 +26,8 @@ from marketdata.quotes import EPOCH, Quote, Session, microseconds, price_text
 LATEST_KEY = "quote:latest"
 STREAMING_KEY = "tape:streaming"
 BEATS_KEY = "tape:beats"
+# Symbol -> when its stream ended while it was still wanted, microseconds by the clock that also dates quotes.
+LOST_KEY = "tape:lost"
 
 # A process believes its own copy this long; the hub and the next read bring it up to date.
 MEMORY_TTL_S = 1.0
@@ -128,10 +130,11 @@ def _moment(us: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A quote from some tier, and whether the tape keeps it up to date right now."""
+    """A quote from some tier, whether the tape keeps it up to date right now, and until when it did if it lost it."""
 
     quote: Quote
     streaming: bool
+    lost_at: datetime | None = None
 
     def is_good(self, now: datetime, max_age: timedelta | None) -> bool:
         """Whether it may be shown without asking a provider.
@@ -187,18 +190,20 @@ def from_redis(symbols: Sequence[str]) -> dict[str, Found]:
         pipe = client().pipeline(transaction=False)
         pipe.hmget(LATEST_KEY, symbols)
         pipe.hmget(STREAMING_KEY, symbols)
+        pipe.hmget(LOST_KEY, symbols)
         pipe.hgetall(BEATS_KEY)
         pipe.time()
-        latest, streaming, beats, now = pipe.execute()
+        latest, streaming, lost, beats, now = pipe.execute()
     except RedisError:
         metrics.redis_failures.labels(used_by="quotes").inc()
         return {}
     alive = alive_shards(beats, now)
     found = {}
-    for symbol, raw, shard in zip(symbols, latest, streaming, strict=True):
+    for symbol, raw, shard, lost_us in zip(symbols, latest, streaming, lost, strict=True):
         quote = _readable(raw)
         if quote is not None:
-            found[symbol] = Found(quote, streaming=shard in alive)
+            lost_at = _last_beat(beats, shard) if shard else _moment_or_none(lost_us)
+            found[symbol] = Found(quote, shard in alive, None if shard in alive else lost_at)
             remember(found[symbol])
     metrics.quote_reads.labels(tier="redis").inc(len(found))
     return found
@@ -220,6 +225,16 @@ def alive_shards(beats: dict[bytes, bytes], now: tuple[int, int]) -> set[bytes]:
     """
     oldest = now[0] + now[1] / 1_000_000 - BEAT_MISSED_AFTER_S
     return {shard for shard, beat in beats.items() if float(beat) >= oldest}
+
+
+def _last_beat(beats: dict[bytes, bytes], shard: bytes) -> datetime | None:
+    """Until when an owner was known to be alive; None when it has said goodbye: the next one is near."""
+    beat = beats.get(shard)
+    return None if beat is None else EPOCH + timedelta(seconds=float(beat))
+
+
+def _moment_or_none(us: bytes | None) -> datetime | None:
+    return None if us is None else _moment(int(us))
 
 
 def from_database(symbols: Sequence[str]) -> dict[str, Found]:
@@ -272,13 +287,34 @@ def fill_redis(quotes: Sequence[Quote]) -> None:
         metrics.redis_failures.labels(used_by="quotes").inc()
 
 
-async def read_latest(symbols: Sequence[str]) -> tuple[dict[str, bytes], bool]:
-    """(the raw latest quote of each symbol that has one, whether any owner of the tape is alive); raises RedisError."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What Redis knows of some symbols at one moment; the quotes are as they are stored."""
+
+    latest: dict[str, bytes]
+    listed: frozenset[str]
+    """Those that an owner says to stream, be he alive or not."""
+    lost: dict[str, datetime]
+    alive: bool
+    """Whether any owner of the tape is."""
+
+
+async def read_latest(symbols: Sequence[str]) -> Look:
+    """One round trip for any number of symbols; raises RedisError."""
     pipe = async_client().pipeline(transaction=False)
-    if symbols:
-        pipe.hmget(LATEST_KEY, symbols)
     pipe.hgetall(BEATS_KEY)
     pipe.time()
-    *latest, beats, now = await pipe.execute()
-    raw = dict(zip(symbols, latest[0], strict=True)) if latest else {}
-    return {symbol: one for symbol, one in raw.items() if one}, bool(alive_shards(beats, now))
+    for key in (LATEST_KEY, STREAMING_KEY, LOST_KEY) if symbols else ():
+        pipe.hmget(key, symbols)
+    beats, now, *columns = await pipe.execute()
+    latest, listed, lost = (_known(symbols, column) for column in columns or ((), (), ()))
+    return Look(
+        latest=latest,
+        listed=frozenset(listed),
+        lost={symbol: _moment(int(us)) for symbol, us in lost.items()},
+        alive=bool(alive_shards(beats, now)),
+    )
+
+
+def _known(symbols: Sequence[str], values: Sequence[bytes | None]) -> dict[str, bytes]:
+    return {symbol: value for symbol, value in zip(symbols, values, strict=True) if value}

@@ -11,7 +11,7 @@ from random import Random
 
 from core import clock, metrics
 from core.outages import DATABASE_ERRORS
-from marketdata import cache, early, market_hours, store
+from marketdata import cache, early, market_hours, staleness, store
 from marketdata.cache import Found
 from marketdata.fetcher import ANYBODY, BatchFetcher
 from marketdata.providers import registry
@@ -35,7 +35,8 @@ def get_quotes(
 
     `max_age` asks for a quote that was checked at most so long ago; without it a quote is good until it expires.
     While it streams it is always good. What is known but too old is waited for `patience_s` at most (None: as long
-    as the providers take) and then returned stale; it is fetched nevertheless, for the next reader.
+    as the providers take) and then returned stale; it is fetched nevertheless, for the next reader. What a stream
+    that is gone has left behind is told as stale until it expires, and is asked for then.
     """
     market_hours.refresh()
     wanted = list(dict.fromkeys(symbols))
@@ -43,15 +44,17 @@ def get_quotes(
     good, known = _look(wanted, lambda found, now: found.is_good(now, max_age))
     if max_age is None:  # else the reader says how old it may be, such as the timer with its own rhythm
         _renew_early(good.values())
+    # Who says how old it may be takes it as it is.
+    shown = {symbol: _shown(found) if max_age is None else found.quote for symbol, found in good.items()}
     if len(good) == len(wanted):
-        return {symbol: good[symbol].quote for symbol in wanted}
+        return {symbol: shown[symbol] for symbol in wanted}
     missing = [symbol for symbol in wanted if symbol not in good]
     metrics.quote_reads.labels(tier="provider").inc(len(missing))
     hurried = fetcher.begin([one for one in missing if one in known], asking, patience_s=patience_s)
     waited_for = fetcher.begin([one for one in missing if one not in known], asking)
     bought = {**hurried.result(), **waited_for.result()}
     return {
-        symbol: good[symbol].quote if symbol in good else _best(symbol, bought[symbol], known)
+        symbol: shown[symbol] if symbol in shown else _best(symbol, bought[symbol], known)
         for symbol in wanted
     }
 
@@ -75,32 +78,34 @@ def stored_quotes(symbols: Iterable[str]) -> dict[str, Outcome]:
     """The same without ever asking a provider: for pages, which must not wait, and are filled by the stream."""
     wanted = list(dict.fromkeys(symbols))
     good, known = _look(wanted, lambda found, now: found.is_good(now, None))
-    outcomes: dict[str, Outcome] = {}
-    for symbol in wanted:
-        old = known.get(symbol)
-        if symbol in good:
-            outcomes[symbol] = good[symbol].quote
-        elif old is not None:
-            outcomes[symbol] = old.marked_stale(Reason.PROVIDER_DOWN)
-        else:
-            outcomes[symbol] = NoQuote(symbol, Reason.NO_DATA_YET)
-    return outcomes
+    best = known | good
+    return {
+        symbol: _shown(best[symbol]) if symbol in best else NoQuote(symbol, Reason.NO_DATA_YET)
+        for symbol in wanted
+    }
+
+
+def _shown(found: Found) -> Quote:
+    """Marked stale where it is: the same rule as the live stream's."""
+    if found.streaming or not staleness.is_stale(found.quote, clock.now(), found.lost_at):
+        return found.quote
+    return found.quote.marked_stale(Reason.PROVIDER_DOWN)
 
 
 def _look(
     symbols: Sequence[str], is_good: Callable[[Found, datetime], bool]
-) -> tuple[dict[str, Found], dict[str, Quote]]:
+) -> tuple[dict[str, Found], dict[str, Found]]:
     """(what is good enough, the newest of whatever is known) by symbol, asking each tier for the rest only."""
     now = clock.now()
     good: dict[str, Found] = {}
-    known: dict[str, Quote] = {}
+    known: dict[str, Found] = {}
     for tier in (cache.from_memory, cache.from_redis, _from_database):
         rest = [symbol for symbol in symbols if symbol not in good]
         for symbol, found in tier(rest).items():
             if is_good(found, now):
                 good[symbol] = found
-            if symbol not in known or found.quote.as_of > known[symbol].as_of:
-                known[symbol] = found.quote
+            if symbol not in known or found.quote.as_of > known[symbol].quote.as_of:
+                known[symbol] = found
     return good, known
 
 
@@ -112,8 +117,8 @@ def _from_database(symbols: Sequence[str]) -> dict[str, Found]:
         return {}
 
 
-def _best(symbol: str, bought: Outcome, known: dict[str, Quote]) -> Outcome:
-    old = known.get(symbol)
+def _best(symbol: str, bought: Outcome, known: dict[str, Found]) -> Outcome:
+    old = known[symbol].quote if symbol in known else None
     if isinstance(bought, Quote):
         return bought if old is None or bought.as_of >= old.as_of else old
     if old is None:

@@ -36,15 +36,13 @@ _EMPTY: dict[str, Any] = {
 }
 
 
-def quote_payload(outcome: Quote | NoQuote, now: datetime) -> dict[str, Any]:
+def quote_payload(outcome: Quote | NoQuote) -> dict[str, Any]:
     """Every key is always there; without a price `reason` says why.
 
-    Who hands the quote over has marked it stale where the feed is silent. A fetched quote that nobody streams
-    (epoch 0) is also stale once it has expired; a streamed one is as true as its last trade.
+    Who hands the quote over has marked it stale where it is (`staleness`): only he knows whether it streams.
     """
     if isinstance(outcome, NoQuote):
         return _EMPTY | {"symbol": outcome.symbol, "reason": outcome.reason.value}
-    expired = outcome.epoch == 0 and not outcome.is_fresh(now)
     return {
         "symbol": outcome.symbol,
         "price": price_text(outcome.price),
@@ -65,7 +63,7 @@ def quote_payload(outcome: Quote | NoQuote, now: datetime) -> dict[str, Any]:
         "replay_date": outcome.replay_date.isoformat() if outcome.replay_date else None,
         "halted": outcome.halted,
         "delayed_s": outcome.delayed_s,
-        "stale": outcome.stale or expired,
+        "stale": outcome.stale,
         "reason": _reason(outcome),
         "e": outcome.epoch,
         "n": outcome.seq,

@@ -9,7 +9,6 @@ from channels.consumer import AsyncConsumer
 from channels.exceptions import StopConsumer
 
 from accounts.models import User
-from core import clock
 from core.database import in_thread
 from core.outages import OUTAGES
 from marketdata.errors import InvalidSymbol
@@ -87,14 +86,13 @@ class StreamConsumer(AsyncConsumer):
         granted = await in_thread(streaming.grant, client.user_id, symbols)
         client.temporary |= granted.temporary
         quotes = await hub().follow(client, granted.symbols)
-        now = clock.now()
         answer = {
             "type": "subscribed",
             "id": request.get("id"),
             "symbols": granted.symbols,
             "recovered": False,
         }
-        await self._answer({**answer, "quotes": [quote_payload(quote, now) for quote in quotes.values()]})
+        await self._answer({**answer, "quotes": [quote_payload(quote) for quote in quotes.values()]})
         if hub().silent:
             hub().tell_stale(client, granted.symbols)
         if granted.unknown:

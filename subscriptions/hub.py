@@ -14,6 +14,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
+from datetime import datetime
 
 import orjson
 from redis.exceptions import RedisError
@@ -22,9 +23,9 @@ from core import clock, live, metrics
 from core.database import in_thread
 from core.loops import Tasks
 from core.outages import OUTAGES
-from marketdata import attention, market_hours
-from marketdata.cache import decode, read_latest
-from marketdata.quotes import Quote, Reason
+from marketdata import attention, market_hours, staleness
+from marketdata.cache import Look, decode, read_latest
+from marketdata.quotes import Quote, Reason, microseconds
 from marketdata.symbols import group_name
 from marketdata.tape.publish import frame_of
 from marketdata.tape.sharding import shard_of
@@ -62,6 +63,7 @@ class PriceHub:
         self._something_changed = asyncio.Event()
         self._newly_followed = asyncio.Event()
         self._silent_shards: set[int] = set()
+        self._stale: set[str] = set()  # for another reason than the silence of their shard
         self._shards = 1
         self._beats: dict[int, float] = {}
         self._started_at = 0.0
@@ -106,6 +108,7 @@ class PriceHub:
         del self._followers[symbol]
         self._texts.pop(symbol, None)
         self._positions.pop(symbol, None)
+        self._stale.discard(symbol)
         await self._leave(symbol)
 
     async def _leave(self, symbol: str) -> None:
@@ -171,6 +174,7 @@ class PriceHub:
         if symbol not in self._followers or position <= self._positions.get(symbol, (-1, -1)):
             return
         self._positions[symbol] = position
+        self._stale.discard(symbol)  # as the client takes it; the next look says if it is
         self._texts[symbol] = text
         self._mark(symbol)
 
@@ -193,14 +197,33 @@ class PriceHub:
 
     async def _read(self, symbols: Collection[str]) -> dict[str, Quote]:
         try:
-            raw, _ = await read_latest(list(symbols))
+            look = await read_latest(list(symbols))
         except RedisError:
             metrics.redis_failures.labels(used_by="hub").inc()
             return {}
-        quotes = {symbol: decode(one) for symbol, one in raw.items()}
-        for quote in quotes.values():
-            self._take(quote.symbol, (quote.epoch, quote.seq), frame_of(quote))
-        return quotes
+        self._merge(look)
+        return {symbol: self._marked(decode(one)) for symbol, one in look.latest.items()}
+
+    def _marked(self, quote: Quote) -> Quote:
+        return quote.marked_stale(Reason.PROVIDER_DOWN) if self.is_stale(quote.symbol) else quote
+
+    def _merge(self, look: Look) -> None:
+        """Take what is newer than what was heard, and tell what has become stale or is so no more."""
+        now, before = clock.now(), set(self._stale)
+        for symbol in look.latest.keys() & self._followers.keys():
+            raw = look.latest[symbol]
+            fields = orjson.loads(raw)
+            position = (fields["epoch"], fields["seq"])
+            known = self._positions.get(symbol, (-1, -1))
+            if position < known:
+                continue  # something newer was heard while Redis answered
+            if position > known:
+                self._take(symbol, position, frame_of(decode(raw)))
+            if _is_stale(symbol, look, now, fields["expires"]):
+                self._stale.add(symbol)
+            else:
+                self._stale.discard(symbol)
+        self._tell_changed(before)
 
     async def _resync(self) -> None:
         """Every two seconds: heal what a lost message left behind, and a receiver that has gone deaf."""
@@ -209,12 +232,9 @@ class PriceHub:
         symbols = list(self._followers)
         alive = False
         for start in range(0, max(1, len(symbols)), RESYNC_CHUNK):
-            raw, alive = await read_latest(symbols[start : start + RESYNC_CHUNK])
-            for symbol, one in raw.items():
-                fields = orjson.loads(one)
-                if (fields["epoch"], fields["seq"]) > self._positions.get(symbol, (-1, -1)):
-                    quote = decode(one)
-                    self._take(symbol, (quote.epoch, quote.seq), frame_of(quote))
+            look = await read_latest(symbols[start : start + RESYNC_CHUNK])
+            alive = look.alive
+            self._merge(look)
         deaf = min(map(self._silence, range(self._shards))) > SILENT_AFTER_S
         if alive and deaf and clock.monotonic() > self._heal_after:
             logger.warning("hub: the tape is alive but nothing arrives; listening anew")
@@ -251,6 +271,8 @@ class PriceHub:
             metrics.frames_skipped.inc()
         else:
             client.send(f'{{"type":"quotes","q":[{",".join(texts)}]}}')
+            if self._stale or self._silent_shards:  # for the client a new entry has ended it
+                self.tell_stale(client, changed & client.symbols)
 
     def _catch_up(self, phase: int) -> None:
         """Clients that were busy get the newest state of what they missed, not the backlog."""
@@ -288,11 +310,22 @@ class PriceHub:
             if not self._is_silent(symbol):
                 self._mark(symbol)
 
+    def is_stale(self, symbol: str) -> bool:
+        return symbol in self._stale or self._is_silent(symbol)
+
+    def _tell_changed(self, before: set[str]) -> None:
+        """Once per change: what is stale now is named, what was so is sent again, which ends it."""
+        for symbol in before - self._stale:
+            self._mark(symbol)
+        if stale := {symbol for symbol in self._stale - before if not self._is_silent(symbol)}:
+            for client in self.clients:
+                self.tell_stale(client, stale & client.symbols)
+
     def tell_stale(self, client: Client, symbols: Collection[str]) -> None:
-        """Name those of the symbols whose owner is silent; says nothing where there are none."""
-        silent = sorted(filter(self._is_silent, symbols))
-        if silent:
-            message = {"type": "stale", "symbols": silent, "reason": Reason.PROVIDER_DOWN.value}
+        """Name those of the symbols that are stale; says nothing where there are none."""
+        stale = sorted(filter(self.is_stale, symbols))
+        if stale:
+            message = {"type": "stale", "symbols": stale, "reason": Reason.PROVIDER_DOWN.value}
             client.send(orjson.dumps(message).decode())
 
     async def _heartbeat(self) -> None:
@@ -322,6 +355,14 @@ class PriceHub:
         await asyncio.to_thread(attention.look, list(self._followers))
         await in_thread(market_hours.refresh)
         await asyncio.sleep(ATTEND_PAUSE_S)
+
+
+def _is_stale(symbol: str, look: Look, now: datetime, expires_us: int) -> bool:
+    """The quote is read only where it may be: most stream, or are younger than that."""
+    lost_at = look.lost.get(symbol)
+    if symbol in look.listed or (lost_at is None and microseconds(now) < expires_us):
+        return False
+    return staleness.is_stale(decode(look.latest[symbol]), now, lost_at)
 
 
 _hub: tuple[asyncio.AbstractEventLoop, PriceHub] | None = None

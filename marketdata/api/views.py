@@ -74,7 +74,7 @@ class TickerDetail(APIView):
         require_login_unless_demo(request, [ticker.symbol])
         attention.look([ticker.symbol])
         quote = get_quotes([ticker.symbol])[ticker.symbol]
-        return Response({**TickerSerializer(ticker).data, "quote": quote_payload(quote, clock.now())})
+        return Response({**TickerSerializer(ticker).data, "quote": quote_payload(quote)})
 
 
 class Bars(APIView):
@@ -108,8 +108,7 @@ class Quotes(APIView):
         symbols = query.validated_data["symbols"]
         require_login_unless_demo(request, symbols)
         outcomes = quotes_of_known(symbols, query.validated_data.get("max_age"))
-        now = clock.now()
-        return Response({"results": [quote_payload(outcomes[s], now) for s in symbols], "next": None})
+        return Response({"results": [quote_payload(outcomes[s]) for s in symbols], "next": None})
 
 
 def quotes_of_known(symbols: list[str], max_age_s: int | None) -> dict[str, Quote | NoQuote]:

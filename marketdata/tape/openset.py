@@ -9,9 +9,9 @@ import redis
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from core import metrics
+from core import clock, metrics
 from core.redis import client
-from marketdata.cache import BEATS_KEY, STREAMING_KEY, alive_shards, decode
+from marketdata.cache import BEATS_KEY, LOST_KEY, STREAMING_KEY, alive_shards, decode
 from marketdata.quotes import Quote
 
 SHARDS_KEY = "tape:shards"
@@ -64,14 +64,22 @@ async def said_open(redis_client: redis.asyncio.Redis, shard: int) -> set[str]:
 
 
 async def write_open(
-    redis_client: redis.asyncio.Redis, shard: int, symbols: Collection[str], *, drop: Collection[str] = ()
+    redis_client: redis.asyncio.Redis,
+    shard: int,
+    symbols: Collection[str],
+    *,
+    drop: Collection[str] = (),
+    lost: Collection[str] = (),
 ) -> None:
-    """Say which symbols this shard streams, and forget the dropped ones; raises RedisError."""
+    """Say which symbols this shard streams, forget the dropped ones, date the lost among them; raises RedisError."""
     pipe = redis_client.pipeline(transaction=False)
+    if lost:
+        pipe.hset(LOST_KEY, mapping=dict.fromkeys(lost, clock.now_us()))
     if drop:
         pipe.hdel(STREAMING_KEY, *drop)
     if symbols:
         pipe.hset(STREAMING_KEY, mapping=dict.fromkeys(symbols, str(shard)))
+        pipe.hdel(LOST_KEY, *symbols)
     await pipe.execute()
 
 

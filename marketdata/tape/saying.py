@@ -39,14 +39,16 @@ class Saying:
         added, dropped = now - self._said, self._said - now
         self._lost = (self._lost | dropped) & set(wanted)
         if added or dropped:
-            await openset.write_open(async_client(), self._shard, added, drop=dropped)
+            await openset.write_open(
+                async_client(), self._shard, added, drop=dropped, lost=dropped & set(wanted)
+            )
             self._said = now
 
     async def say_all(self, streaming: Collection[str]) -> None:
         """The same for a Redis of which it is not known what it holds; raises RedisError."""
         now = set(streaming) - self._returning
         left_behind = await openset.said_open(async_client(), self._shard) - now
-        await openset.write_open(async_client(), self._shard, now, drop=left_behind)
+        await openset.write_open(async_client(), self._shard, now, drop=left_behind, lost=left_behind)
         self._said = now
 
     async def _come_back(self, symbols: set[str]) -> None:

@@ -9,7 +9,6 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from core import clock
 from marketdata.api.tickers import ticker_or_404, tickers_or_404
 from marketdata.lookup import stored_quotes
 from marketdata.payload import quote_payload, time_text
@@ -59,14 +58,13 @@ class WatchedTicker(APIView):
 def described(rows: Iterable[Subscription]) -> list[dict[str, Any]]:
     rows = list(rows)
     quotes = stored_quotes(row.ticker.symbol for row in rows)
-    now = clock.now()
     return [
         {
             "symbol": row.ticker.symbol,
             "name": row.ticker.name,
             "subscribed_at": time_text(row.subscribed_at),
             "dormant": row.dormant,
-            "quote": quote_payload(quotes[row.ticker.symbol], now),
+            "quote": quote_payload(quotes[row.ticker.symbol]),
         }
         for row in rows
     ]

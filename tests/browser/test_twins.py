@@ -92,7 +92,7 @@ def test_an_open_page_says_what_the_server_would_say_when_the_market_closes_and_
     friday = datetime(2026, 7, 17, 12, tzinfo=NEW_YORK)
     moments = [friday + timedelta(hours=hours) for hours in (1, 5, 10, 30, 50, 67, 70)]
     quote = make_quote("AAPL", provider="alpaca", as_of=friday, received_at=friday)
-    payload = quote_payload(quote, friday) | {"stale": False}
+    payload = quote_payload(quote) | {"stale": False}
 
     page.goto("/credits/")
     shown = page.evaluate(

@@ -69,7 +69,7 @@ def test_every_event_between_processes_is_described_and_no_other():
 
 
 def test_every_key_of_a_quote_is_described_and_no_other():
-    keys = quote_payload(NoQuote("AAPL", Reason.NO_DATA_YET), AT)
+    keys = quote_payload(NoQuote("AAPL", Reason.NO_DATA_YET))
 
     assert sorted(first_cells("docs/reference/api.md", "A quote")) == sorted(keys)
 

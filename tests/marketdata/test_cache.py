@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from core import metrics
 from core.redis import client, close_async_client
 from marketdata import cache
-from marketdata.cache import BEATS_KEY, LATEST_KEY, STREAMING_KEY, Found, decode, encode
-from marketdata.quotes import Quote, Session
+from marketdata.cache import BEATS_KEY, LATEST_KEY, LOST_KEY, STREAMING_KEY, Found, decode, encode
+from marketdata.quotes import Quote, Session, microseconds
 from tests.factories import make_quote as make_row
 from tests.factories import make_ticker
 from tests.outages import redis_away
@@ -235,7 +235,12 @@ def test_asking_for_nothing_asks_nobody():
 async def test_the_latest_of_many_come_raw_with_the_tapes_sign_of_life():
     cache.fill_redis([EXTREME])
 
-    assert await cache.read_latest(["BRK.A", "MSFT"]) == ({"BRK.A": encode(EXTREME)}, False)
+    client().hset(STREAMING_KEY, "MSFT", "0")
+    client().hset(LOST_KEY, "BRK.A", microseconds(EXTREME.as_of))
+
+    assert await cache.read_latest(["BRK.A", "MSFT"]) == cache.Look(
+        {"BRK.A": encode(EXTREME)}, frozenset({"MSFT"}), {"BRK.A": EXTREME.as_of}, alive=False
+    )
     client().hset(BEATS_KEY, "0", str(time.time()))
-    assert await cache.read_latest([]) == ({}, True)
+    assert await cache.read_latest([]) == cache.Look({}, frozenset(), {}, alive=True)
     await close_async_client()

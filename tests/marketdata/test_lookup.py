@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -16,7 +17,7 @@ from marketdata.cache import BEATS_KEY, STREAMING_KEY
 from marketdata.errors import ProviderDown
 from marketdata.models import Quote as QuoteRow
 from marketdata.providers import registry
-from marketdata.quotes import NoQuote, Quote, Reason
+from marketdata.quotes import NoQuote, Quote, Reason, microseconds
 from tests.factories import make_quote as make_row
 from tests.factories import make_ticker
 from tests.outages import postgres_switch, redis_away
@@ -161,6 +162,40 @@ def test_stored_quotes_never_ask_a_provider(provider):
     assert not outcomes["GOOD"].stale
     assert (outcomes["OLD"].stale, outcomes["OLD"].reason) == (True, Reason.PROVIDER_DOWN)
     assert outcomes["NONE"] == NoQuote("NONE", Reason.NO_DATA_YET)
+
+
+def lost(symbol: str, ago: timedelta) -> None:
+    """Its stream ended."""
+    client().hset(cache.LOST_KEY, symbol, microseconds(datetime.now(UTC) - ago))
+
+
+@pytest.mark.parametrize("read", [lookup.stored_quotes, lookup.get_quotes])
+def test_what_a_lost_stream_left_behind_is_stale_although_it_need_not_be_bought_yet(provider, read):
+    for symbol in ("LOST", "BACK", "POLLED"):
+        in_redis(aged(symbol, timedelta(seconds=9)), streaming=symbol == "BACK")
+    lost("LOST", timedelta(seconds=8))
+    lost("POLLED", timedelta(seconds=10))
+
+    outcomes = read(["LOST", "BACK", "POLLED"])
+
+    assert [(one.symbol, one.reason) for one in outcomes.values() if one.stale] == [
+        ("LOST", Reason.PROVIDER_DOWN)
+    ]
+    assert provider.requests == []
+
+
+def test_the_quotes_of_an_owner_that_died_are_stale(provider):
+    in_redis(aged("AAPL", timedelta(seconds=9)), streaming=True)
+    client().hset(BEATS_KEY, "0", str(time.time() - 5))
+
+    assert lookup.stored_quotes(["AAPL"])["AAPL"].stale
+
+
+def test_a_stored_quote_that_polls_keep_up_is_not_stale_between_two_of_them():
+    numbered = replace(aged("AAPL", timedelta(seconds=20)), epoch=3, seq=1)
+    in_redis(numbered)
+
+    assert lookup.stored_quotes(["AAPL"]) == {"AAPL": numbered}
 
 
 @pytest.mark.parametrize("down", [False, True])

@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
-import pytest
-
 from marketdata.payload import quote_payload
 from marketdata.quotes import NoQuote, Quote, Reason, Session
 
@@ -29,7 +27,7 @@ QUOTE = Quote(
 
 
 def test_a_quote_has_its_promised_shape():
-    assert quote_payload(QUOTE, NOW) == {
+    assert quote_payload(QUOTE) == {
         "symbol": "AAPL",
         "price": "1234567.89",
         "change": "0.46",
@@ -57,26 +55,19 @@ def test_a_quote_has_its_promised_shape():
 
 
 def test_no_quote_has_the_same_keys_and_a_reason():
-    payload = quote_payload(NoQuote("ZZZZ", Reason.NOT_FOUND), NOW)
+    payload = quote_payload(NoQuote("ZZZZ", Reason.NOT_FOUND))
 
-    assert payload.keys() == quote_payload(QUOTE, NOW).keys()
+    assert payload.keys() == quote_payload(QUOTE).keys()
     assert (payload["symbol"], payload["price"], payload["reason"]) == ("ZZZZ", None, "not_found")
 
 
-@pytest.mark.parametrize(("epoch", "stale"), [(0, True), (7, False)])
-def test_only_what_nobody_streams_grows_stale_by_itself(epoch, stale):
-    expired = replace(QUOTE, epoch=epoch, expires_at=NOW)
-
-    assert quote_payload(expired, NOW)["stale"] is stale
-
-
 def test_a_quote_marked_stale_says_why():
-    payload = quote_payload(QUOTE.marked_stale(Reason.PROVIDER_DOWN), NOW)
+    payload = quote_payload(QUOTE.marked_stale(Reason.PROVIDER_DOWN))
 
     assert (payload["stale"], payload["reason"]) == (True, "provider_down")
 
 
 def test_a_halt_is_a_reason_but_not_stale():
-    payload = quote_payload(replace(QUOTE, halted=True), NOW)
+    payload = quote_payload(replace(QUOTE, halted=True))
 
     assert (payload["halted"], payload["stale"], payload["reason"]) == (True, False, "halted")

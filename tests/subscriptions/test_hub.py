@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
+import pytest
 from channels.layers import get_channel_layer
 
-from core import live
+from core import clock, live
 from core.redis import async_client, client
-from marketdata import attention
-from marketdata.cache import LATEST_KEY, encode
+from marketdata import attention, staleness
+from marketdata.cache import LATEST_KEY, LOST_KEY, STREAMING_KEY, encode
+from marketdata.freshness import OPEN_TTL
+from marketdata.quotes import Reason
 from marketdata.symbols import group_name
 from marketdata.tape.sharding import shard_of
 from subscriptions import hub as hub_module
@@ -179,6 +184,113 @@ async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, scr
 
     (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
     assert stale["symbols"] == [by_shard[0]]
+
+
+def told_stale(screen) -> list[list[str]]:
+    return [frame["symbols"] for frame in screen.frames if frame["type"] == "stale"]
+
+
+def say_lost(symbol: str) -> None:
+    """As the tape does: its stream ended a while ago."""
+    client().hdel(STREAMING_KEY, symbol)
+    client().hset(LOST_KEY, symbol, clock.now_us())
+
+
+async def looks_twice(price_hub) -> None:
+    """Until the hub has read again, as a whole, what was written before."""
+    looks, merge = asyncio.Queue(), price_hub._merge
+
+    def noted(look) -> None:
+        merge(look)
+        looks.put_nowait(look)
+
+    price_hub._merge = noted
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            await looks.get()
+    price_hub._merge = merge
+
+
+@pytest.fixture
+async def beating(feed):
+    """The owner of the tape is alive all the while."""
+
+    async def beat() -> None:
+        while True:
+            await feed.beat()
+            await asyncio.sleep(0.1)
+
+    task = asyncio.create_task(beat())
+    yield
+    task.cancel()
+
+
+@pytest.fixture
+def at_once(monkeypatch) -> None:
+    """What is lost is stale without a moment's grace, or the test would have to wait for it."""
+    monkeypatch.setattr(staleness, "BACK_WITHIN", timedelta(0))
+
+
+@pytest.mark.usefixtures("beating", "at_once")
+async def test_a_ticker_whose_stream_is_lost_is_told_once_and_sent_again_when_it_streams(
+    price_hub, feed, screen
+):
+    client().hset(STREAMING_KEY, mapping={"AAPL": "0", "MSFT": "0"})
+    await feed.publish(AAPL="100.00", MSFT="50.00")
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL", "MSFT"])
+    await screen.until(lambda: len(screen.prices()) == 2)
+
+    say_lost("AAPL")
+    await screen.until(lambda: told_stale(screen))
+    await looks_twice(price_hub)
+    assert told_stale(screen) == [["AAPL"]]
+
+    screen.frames.clear()
+    client().hset(STREAMING_KEY, "AAPL", "0")
+    await screen.until(lambda: bool(screen.prices()))
+    await looks_twice(price_hub)
+    assert (screen.prices(), told_stale(screen)) == ({"AAPL": "100.00"}, [])
+
+
+@pytest.mark.usefixtures("beating", "at_once")
+async def test_who_comes_later_is_told_in_the_snapshot_and_after_each_frame(price_hub, feed, screen):
+    await feed.publish(AAPL="100.00", MSFT="50.00")
+    say_lost("AAPL")
+    await price_hub.add(screen.client)
+
+    quotes = await price_hub.follow(screen.client, ["AAPL", "MSFT"])
+
+    assert {symbol: quote.reason for symbol, quote in quotes.items()} == {
+        "AAPL": Reason.PROVIDER_DOWN,
+        "MSFT": None,
+    }
+    # The first frame says the same price again; for the client that would be its end.
+    await screen.until(lambda: len(screen.prices()) == 2 and screen.frames[-1]["type"] != "quotes")
+    assert screen.frames[-1] == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
+
+
+@pytest.mark.usefixtures("beating")
+async def test_a_polled_ticker_is_stale_when_its_polls_stop_and_not_before(price_hub, feed, screen):
+    def store(symbol: str, seconds_ago: float) -> None:
+        then = clock.now() - timedelta(seconds=seconds_ago)
+        quote = replace(feed.quote(symbol, "1.00"), received_at=then, expires_at=then + OPEN_TTL)
+        client().hset(LATEST_KEY, symbol, encode(replace(quote, seq=1)))
+
+    store("POLLED", 2)
+    store("LATE", 17)
+    store("OLD", 40)
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["POLLED", "LATE", "OLD"])
+    await screen.until(lambda: told_stale(screen))
+    await looks_twice(price_hub)
+    assert {symbol for symbols in told_stale(screen) for symbol in symbols} == {"OLD"}
+
+    screen.frames.clear()
+    store("OLD", 0)  # the same price, checked now
+    await screen.until(lambda: bool(screen.prices()))
+    await looks_twice(price_hub)
+    assert (screen.prices(), told_stale(screen)) == ({"OLD": "1.00"}, [])
 
 
 async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen, monkeypatch, caplog):
