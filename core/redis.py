@@ -1,9 +1,14 @@
-"""Redis clients with explicit time-outs, and a cache that degrades to a miss. Anything in Redis can vanish."""
+"""Redis clients with explicit time-outs, and a cache that degrades to a miss. Anything in Redis can vanish.
+
+A Redis that is silent, not gone, would cost everybody the whole time-out at each step. So one time-out is enough: for
+a second the synchronous client refuses at once, then one caller looks with a short time-out whether it answers again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
@@ -15,10 +20,13 @@ from django.conf import settings
 from django.core.cache.backends.redis import RedisCache
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import ConstantBackoff
+from redis.client import Pipeline
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from core import metrics
+from core import clock, metrics
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -26,6 +34,9 @@ T = TypeVar("T")
 # A Redis that is away must cost a reader milliseconds: one quick second try, then the next tier answers.
 RETRIES = 1
 RETRY_PAUSE_S = 0.02
+# How long a Redis that let somebody wait is left alone, and how long one who looks again waits for it.
+LEFT_ALONE_S = 1.0
+LOOK_S = 0.1
 
 
 def options() -> dict[str, Any]:
@@ -35,11 +46,76 @@ def options() -> dict[str, Any]:
     }
 
 
+class _Silence:
+    """Whether one Redis is silent, for all threads of this process."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+        self._lock = threading.Lock()
+
+    def ask(self, operation: Callable[[], T]) -> T:
+        """Raises ConnectionError at once while Redis is silent."""
+        if self._until is not None and self._lasts():
+            raise RedisConnectionError("Redis did not answer lately")
+        try:
+            return operation()
+        except RedisTimeoutError:
+            self._until = clock.monotonic() + LEFT_ALONE_S
+            raise
+
+    def _lasts(self) -> bool:
+        with self._lock:
+            if self._until is None:
+                return False
+            if clock.monotonic() < self._until:
+                return True
+            # The others go on without it while this one looks.
+            self._until = clock.monotonic() + LEFT_ALONE_S
+        if not _answers():
+            return True
+        self._until = None
+        return False
+
+
+def _answers() -> bool:
+    seconds = dict.fromkeys(options(), LOOK_S)
+    try:
+        with redis.Redis.from_url(
+            settings.REDIS_URL, retry=Retry(ConstantBackoff(0), 0), **seconds
+        ) as looking:
+            return bool(looking.ping())
+    except RedisError:
+        return False
+
+
+class _Pipeline(Pipeline):
+    silence: _Silence
+
+    def execute(self, raise_on_error: bool = True) -> list[Any]:
+        return self.silence.ask(lambda: super(_Pipeline, self).execute(raise_on_error))
+
+
+class _Client(redis.Redis):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silence = _Silence()
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        return self.silence.ask(lambda: super(_Client, self).execute_command(*args, **options))  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
+        made = _Pipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.silence = self.silence
+        return made
+
+
 @lru_cache(maxsize=1)
-def client() -> redis.Redis:
+def client() -> _Client:
     """The process's synchronous client; a pool of connections, safe between threads."""
-    retry = Retry(ConstantBackoff(RETRY_PAUSE_S), RETRIES)
-    return redis.Redis.from_url(settings.REDIS_URL, retry=retry, **options())
+    # Not what timed out: it may have been done, such as a request counted, and waiting once was long enough.
+    retry = Retry(ConstantBackoff(RETRY_PAUSE_S), RETRIES, (RedisConnectionError,))
+    made: _Client = _Client.from_url(settings.REDIS_URL, retry=retry, **options())  # type: ignore[assignment]
+    return made
 
 
 _async_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
@@ -103,7 +179,7 @@ class DegradingRedisCache(RedisCache):
 
 def _or(fallback: T, operation: Callable[[], T]) -> T:
     try:
-        return operation()
+        return client().silence.ask(operation)
     except RedisError as error:
         metrics.redis_failures.labels(used_by="cache").inc()
         logger.warning("cache unavailable: %s", type(error).__name__)

@@ -1,0 +1,134 @@
+"""A Redis that takes connections and never answers: nobody waits for it again and again."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from core import clock, redis
+from core.redis import LEFT_ALONE_S, client
+from tests.outages import redis_at
+
+
+class Silent:
+    """Counts what it is asked, and lets the real server answer only when it is told to."""
+
+    def __init__(self, real: str) -> None:
+        self._real = real.removeprefix("unix://")
+        self._folder = tempfile.TemporaryDirectory(prefix="onetape-", dir="/tmp")
+        path = Path(self._folder.name) / "redis.sock"
+        self.url = f"unix://{path}"
+        self.asked = 0
+        self.answers = False
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen(100)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, one: socket.socket) -> None:
+        with one, socket.socket(socket.AF_UNIX) as server, suppress(OSError):
+            server.connect(self._real)
+            while data := one.recv(65536):
+                self.asked += 1
+                if self.answers:
+                    server.sendall(data)
+                    one.sendall(server.recv(65536))
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._folder.cleanup()
+
+
+@pytest.fixture
+def silent(settings) -> Iterator[Silent]:
+    settings.REDIS_TIMEOUT_S = 0.2
+    found = Silent(settings.REDIS_URL)
+    with redis_at(found.url):
+        yield found
+    found.close()
+
+
+@pytest.fixture
+def passing(monkeypatch):
+    """The clock stands until the test moves it."""
+    now = [clock.monotonic()]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+
+    def pass_by(seconds: float) -> None:
+        now[0] += seconds
+
+    return pass_by
+
+
+@pytest.fixture
+def let_down(silent, passing) -> Silent:
+    """It has let somebody wait."""
+    with pytest.raises(RedisTimeoutError):
+        client().get("a")
+    return silent
+
+
+def test_what_timed_out_is_not_tried_twice(let_down):
+    assert let_down.asked == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: client().get("a"),
+        lambda: client().eval("return 1", 0),
+        lambda: client().pipeline(transaction=False).get("a").execute(),
+    ],
+    ids=["command", "script", "pipeline"],
+)
+def test_after_one_time_out_nobody_asks_for_a_while(let_down, ask):
+    with pytest.raises(RedisConnectionError):
+        ask()
+
+    assert let_down.asked == 1
+
+
+def test_a_pipeline_that_times_out_counts_as_well(silent, passing):
+    with pytest.raises(RedisTimeoutError):
+        client().pipeline(transaction=False).get("a").execute()
+
+    with pytest.raises(RedisConnectionError):
+        client().get("a")
+
+
+def test_the_cache_does_not_wait_either(let_down):
+    assert cache.get("a", "miss") == "miss"
+    assert let_down.asked == 1
+
+
+def test_later_one_caller_looks_and_the_next_go_on_without(let_down, passing):
+    passing(LEFT_ALONE_S)
+    for _ in range(3):
+        with pytest.raises(RedisConnectionError):
+            client().get("a")
+
+    assert let_down.asked == 2
+
+
+def test_when_it_answers_it_is_asked_again(let_down, passing, monkeypatch):
+    monkeypatch.setattr(redis, "LOOK_S", 5.0)  # for a loaded machine
+    let_down.answers = True
+    passing(LEFT_ALONE_S)
+
+    assert client().ping()
