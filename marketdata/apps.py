@@ -10,9 +10,10 @@ class MarketDataConfig(AppConfig):
 
     def ready(self) -> None:
         from core import problems  # noqa: PLC0415 -- app ready
-        from marketdata import checks, diagnosis, readiness  # noqa: F401, PLC0415 -- app ready
+        from marketdata import checks, deletion, diagnosis, readiness  # noqa: F401, PLC0415 -- app ready
         from marketdata.errors import InvalidSymbol  # noqa: PLC0415 -- app ready
 
+        deletion.register()
         readiness.register()
         diagnosis.register()
         problems.register(InvalidSymbol, status=400, code="invalid_symbol", attr="symbol")

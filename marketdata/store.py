@@ -7,11 +7,12 @@ docs/design/tape.md). What else has more digits, such as a bid or a fetched pric
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import TypeVar
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 
 from core.database import binary_cursor
 from marketdata.models import Ticker
@@ -66,6 +67,22 @@ UPSERT_MINUTE_BARS = _BARS.format(table="marketdata_minutebar", when="start", ki
 UPSERT_DAILY_BARS = _BARS.format(table="marketdata_dailybar", when="day", kind="date")
 
 
+T = TypeVar("T")
+
+# A ticker that is deleted between our look and our commit fails the write, once: the next look does not find it.
+MOST_DELETIONS = 3
+
+
+def past_deletions(write: Callable[[], T]) -> T:
+    """Do a write in transactions of its own again where tickers were deleted while it ran."""
+    for _ in range(MOST_DELETIONS):
+        try:
+            return write()
+        except IntegrityError:
+            continue
+    return write()
+
+
 def ticker_ids(symbols: Iterable[str]) -> dict[str, int]:
     return dict(Ticker.objects.filter(symbol__in=list(symbols)).values_list("symbol", "id"))
 
@@ -77,7 +94,7 @@ def store_ticked(quotes: Sequence[Quote], ids: Mapping[str, int]) -> int:
 
 def store_fetched(quotes: Sequence[Quote], ids: Mapping[str, int]) -> int:
     """Rows written; only where the fetched quote is newer in time, and without touching the tape's numbers."""
-    return _store(UPSERT_FETCHED, quotes, ids)
+    return past_deletions(lambda: _store(UPSERT_FETCHED, quotes, ids))
 
 
 def _store(statement: str, quotes: Sequence[Quote], ids: Mapping[str, int]) -> int:

@@ -376,11 +376,16 @@ class Term:
 
     def _write(self, write: Callable[[], object]) -> None:
         """Write while holding the lease row, so that no new owner can begin before this is done."""
+
+        def once() -> None:
+            with transaction.atomic():
+                if not leases.hold(self.lease, self.epoch):
+                    raise LeaseLost
+                write()
+
         # One after the other: a thread goes on when its task is cancelled, and must not overwrite what comes later.
-        with self._writing, transaction.atomic():
-            if not leases.hold(self.lease, self.epoch):
-                raise LeaseLost
-            write()
+        with self._writing:
+            store.past_deletions(once)
 
     # --- the end
 
