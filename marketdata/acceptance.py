@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from marketdata.baseline import (
@@ -119,14 +120,21 @@ class Acceptance:
         self.accepted += len(believed)
         return believed
 
+    def plausible(self, correction: Correction, now_us: int) -> Correction | None:
+        """The correction with a price as fine as is stored; None where that price cannot be believed."""
+        if correction.price is None:
+            return correction
+        seen = self._seen.get(correction.symbol)
+        if seen is None or not _is_right(seen, seen.find(correction), correction.price, now_us):
+            return None
+        return replace(correction, price=priced(correction.price))
+
     def correct(self, correction: Correction, now_us: int) -> tuple[bool, Tick | None]:
         """(whether the trade is known that is taken back, the tick to publish where the last price was wrong)."""
-        seen = self._seen.get(correction.symbol)
-        if seen is None:
+        seen, right = self._seen.get(correction.symbol), self.plausible(correction, now_us)
+        if seen is None or right is None:
             return False, None
         place = seen.find(correction)
-        if place is not None and not _is_right(seen, seen.recent[place], correction, now_us):
-            return False, None
         seen.taken_back.append(correction_mark(correction))
         if seen.held is not None and is_meant(seen.held, correction):
             seen.held = None
@@ -136,8 +144,7 @@ class Acceptance:
         if correction.price is None and len(seen.recent) == 1:
             self.forget(correction.symbol)  # nothing is known that could be said instead
             return True, None
-        price = None if correction.price is None else priced(correction.price)
-        return True, seen.last if seen.take_back(place, price) else None
+        return True, seen.last if seen.take_back(place, right.price) else None
 
     def source_of(self, symbol: str) -> str | None:
         """Whose price was believed last."""
@@ -301,14 +308,13 @@ def _held_or_confirmed(seen: Baseline, tick: Tick, price: float) -> Verdict:
     return Verdict((first, second))
 
 
-def _is_right(seen: Baseline, wrong: Tick, correction: Correction, now_us: int) -> bool:
-    """Whether a corrected price can be believed; a trade that is taken back needs none."""
-    if correction.price is None:
-        return True
-    if impossible(replace(wrong, price=correction.price), now_us):
+def _is_right(seen: Baseline, place: int | None, price: Decimal, now_us: int) -> bool:
+    """Whether a corrected price can be believed, by the recent trades other than the wrong one."""
+    wrong = seen.last if place is None else seen.recent[place]
+    if impossible(replace(wrong, price=price), now_us):
         return False
-    others = [tick for tick in seen.recent if tick is not wrong]
-    return not others or Baseline.of(*others).is_near(float(correction.price))
+    others = [tick for tick in seen.recent if place is None or tick is not wrong]
+    return not others or Baseline.of(*others).is_near(float(price))
 
 
 def _order(tick: Tick) -> tuple[int, int]:

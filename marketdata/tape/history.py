@@ -145,14 +145,25 @@ class History:
         for bar in (running, before):
             if bar is None or not bar.correct(correction):
                 continue
-            if bar.is_empty and last is not None:
-                bar.flatten(last)
+            if bar.is_empty:
+                self._stand_still(bar, last, running, before)
             if bar is running:
                 self._changed_bars.add(symbol)
             else:
                 self._finished.append(bar.as_bar(symbol))
             return True
         return False
+
+    def _stand_still(
+        self, bar: _Running, last: Decimal | None, running: _Running | None, before: _Running | None
+    ) -> None:
+        """At the price before it, else at that of the minute beside it: what was taken back is nobody's price."""
+        if last is not None:
+            bar.flatten(last)
+        elif bar is before and running is not None:
+            bar.flatten(running.open)
+        elif bar is running and before is not None:
+            bar.flatten(before.close)
 
     def add_quote(self, quote: Quote) -> None:
         """A published quote: the last row, and the bar of its day, which the provider's day fields make whole."""

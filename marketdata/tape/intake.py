@@ -67,9 +67,14 @@ class Intake:
 
     def _correct(self, correction: Correction, now_us: int) -> None:
         """An earlier trade is taken back: where it was the last price, the one before it is said again."""
+        right = self.acceptance.plausible(correction, now_us)
+        if right is None or not self._put_right(right, now_us):
+            self.counts[correction.provider].refuse(correction, UNKNOWN_CORRECTION)
+
+    def _put_right(self, correction: Correction, now_us: int) -> bool:
+        """Whether the trade is known, be it only by its bar."""
         is_known, instead = self.acceptance.correct(correction, now_us)
         if instead is not None:
             self.conflator.put(instead)
         is_in_bar = self.history.correct(correction, instead.price if instead is not None else None)
-        if not is_known and not is_in_bar:
-            self.counts[correction.provider].refuse(correction, UNKNOWN_CORRECTION)
+        return is_known or is_in_bar

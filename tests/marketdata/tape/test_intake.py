@@ -67,3 +67,60 @@ def test_of_a_burst_the_last_value_is_published_and_everything_counts_for_the_ba
     assert (bar.open, bar.high, bar.low, bar.close, bar.volume) == (
         100, Decimal("100.99"), 100, Decimal("100.99"), 50_000,
     )  # fmt: skip
+
+
+# --- corrections
+
+
+def bars(one: Intake) -> list[tuple[str, str, str, str, int]]:
+    return [
+        (str(bar.open), str(bar.high), str(bar.low), str(bar.close), bar.volume)
+        for bar in one.history.take_minute_bars()
+    ]
+
+
+@pytest.mark.parametrize("price", ["NaN", "0", "-1", "10000", "1"])
+@pytest.mark.parametrize("older", [0, 30])
+def test_a_correction_that_cannot_be_true_changes_neither_the_price_nor_a_bar(price, older):
+    """Neither of the last trade, nor of one that only the bar remembers."""
+    one = intake()
+    trades = [tick("100", after_us=number, trade_id=str(number)) for number in range(older + 2)]
+    one.take(trades, {"AAPL"}, NOW)
+    waiting(one)
+
+    one.take([Correction("AAPL", "first", NOW, trade_id="1", price=Decimal(price))], {"AAPL"}, NOW)
+
+    assert waiting(one) == []
+    assert bars(one) == [("100", "100", "100", "100", 10 * len(trades))]
+    assert one.counts["first"].refused == {"unknown_correction": 1}
+
+
+def test_a_corrected_price_is_rounded_in_the_bar_as_everywhere():
+    one = intake()
+    one.take([tick("100", trade_id="1"), tick("101", after_us=1, trade_id="2")], {"AAPL"}, NOW)
+
+    right = Decimal("100.1234567891234567")
+    one.take([Correction("AAPL", "first", NOW, trade_id="2", price=right)], {"AAPL"}, NOW)
+
+    assert waiting(one) == [("100.12345679", "first")]
+    assert bars(one) == [("100", "100.12345679", "100", "100.12345679", 20)]
+
+
+def test_a_minute_whose_only_trade_is_taken_back_later_does_not_keep_its_price():
+    one = intake()
+    minute = 60_000_000
+    one.take(
+        [
+            tick("100", after_us=-2 * minute, trade_id="1"),
+            tick("119", after_us=-minute, trade_id="2"),
+            tick("101", trade_id="3"),
+        ],
+        {"AAPL"},
+        NOW,
+    )
+    bars(one)
+
+    one.take([Correction("AAPL", "first", NOW, trade_id="2")], {"AAPL"}, NOW)
+
+    assert waiting(one) == [("101", "first")]
+    assert bars(one) == [("101", "101", "101", "101", 0)]
