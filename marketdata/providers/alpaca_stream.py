@@ -5,13 +5,14 @@ It speaks JSON, not the MessagePack it could: that would carry prices as binary 
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
 from core import clock
-from marketdata.errors import PlanLocked, ProviderDown, ProviderError, RateLimited, Unauthorized
+from marketdata.errors import BadRequest, PlanLocked, ProviderDown, ProviderError, RateLimited, Unauthorized
 from marketdata.instruments import asset_class_of
 from marketdata.providers.alpaca_answers import moment_of, ours, spelled
 from marketdata.providers.base import AssetClass
@@ -23,11 +24,10 @@ from marketdata.providers.vendor import positive, whole
 from marketdata.providers.vendor_stream import Patience, VendorStream
 from marketdata.quotes import Correction, StreamEvent, Tick, microseconds
 
-logger = logging.getLogger(__name__)
-
 # A predecessor that died is counted as connected for a while.
 CONNECTION_WAIT = timedelta(seconds=30)
-SYMBOL_LIMIT = 405
+# What a refused subscription means; the connection and what it had subscribed before stay.
+REFUSALS: Mapping[int, type[ProviderError]] = {400: BadRequest, 405: PlanLocked, 410: BadRequest}
 # Trading status: CTA numbers its codes, UTP has letters. Volatility pauses are halts, a resumed quotation is none.
 HALTS = frozenset({"2", "H", "P"})
 RESUMES = frozenset({"3", "T"})
@@ -38,20 +38,26 @@ def alpaca_stream(
 ) -> ForkedStream:
     """The stream of the plan's feed, not yet open."""
 
-    def branch(path: str) -> Callable[[], VendorStream]:
-        return lambda: AlpacaBranch(
-            url + path, key=key, secret=secret, plan=plan, days=days, patience=patience
-        )
+    def branch(kind: type[AlpacaBranch], path: str) -> Callable[[], VendorStream]:
+        return lambda: kind(url + path, key=key, secret=secret, plan=plan, days=days, patience=patience)
 
     return ForkedStream(
         "alpaca",
-        {"shares": branch(f"/v2/{plan.feed}"), "coins": branch("/v1beta3/crypto/us")},
+        {
+            "shares": branch(AlpacaBranch, f"/v2/{plan.feed}"),
+            "coins": branch(CoinBranch, "/v1beta3/crypto/us"),
+        },
         lambda symbol: "coins" if asset_class_of(symbol) is AssetClass.CRYPTO else "shares",
     )
 
 
 class AlpacaBranch(VendorStream):
-    """One connection. It subscribes trades, which the plan counts, and the day's bars and halts, which it does not."""
+    """One connection. It subscribes trades, which the plan counts, and the day's bars and halts, which it does not.
+
+    What it is asked for is answered in the stream, so `batches` must be read meanwhile.
+    """
+
+    channels: Sequence[str] = ("trades", "dailyBars", "statuses")
 
     def __init__(
         self, url: str, *, key: str, secret: str, plan: Plan, days: DayFigures, patience: Patience | None
@@ -59,7 +65,7 @@ class AlpacaBranch(VendorStream):
         super().__init__("alpaca", url, patience=patience)
         self._key, self._secret, self._plan, self._days = key, secret, plan, days
         self.subscribed: set[str] = set()
-        self._asked: set[str] = set()
+        self._answer: asyncio.Future[None] | None = None
         self._readers: Mapping[str, Callable[[dict[str, Any]], Iterable[StreamEvent]]] = {
             "t": self._trade,
             "c": self._correction,
@@ -78,13 +84,15 @@ class AlpacaBranch(VendorStream):
         await self.expect("the key", lambda message: _is_success(message, "authenticated"))
 
     async def subscribe(self, symbols: Collection[str]) -> None:
-        """As many as the plan allows, the first ones; the others stay with polling."""
+        """As many as the plan allows, the first ones; the others stay with polling.
+
+        Raises PlanLocked or BadRequest where the vendor refuses: then none of these symbols streams.
+        """
         new = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.subscribed]
         if self._plan.stream is not None:
             new = new[: max(0, self._plan.stream - len(self.subscribed))]
         await self._ask("subscribe", new)
         self.subscribed |= set(new)
-        self._asked = set(new)
 
     async def unsubscribe(self, symbols: Collection[str]) -> None:
         gone = [symbol for symbol in dict.fromkeys(symbols) if symbol in self.subscribed]
@@ -92,12 +100,42 @@ class AlpacaBranch(VendorStream):
         self.subscribed -= set(gone)
 
     async def _ask(self, action: str, symbols: Collection[str]) -> None:
+        """Until it is answered; raises ProviderError."""
+        self.must_be_open()
         if not symbols:
-            self.must_be_open()
             return
         names = [spelled(symbol) for symbol in symbols]
-        await self.send({"action": action, "trades": names, "dailyBars": names, "statuses": names})
-        self.await_acknowledgement()
+        self._answer = answer = asyncio.get_running_loop().create_future()
+        try:
+            await self.send({"action": action, **dict.fromkeys(self.channels, names)})
+            async with asyncio.timeout(self.patience.step_s):
+                await answer
+        except TimeoutError:
+            raise ProviderDown(f"alpaca: no answer to {action}") from None
+        finally:
+            self._answer = None
+
+    def _answered(self, refusal: ProviderError | None = None) -> bool:
+        """Whether somebody waited for it."""
+        answer = self._answer
+        if answer is None or answer.done():
+            return False
+        if refusal is None:
+            answer.set_result(None)
+        else:
+            answer.set_exception(refusal)
+        return True
+
+    async def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
+        try:
+            async with aclosing(self._live()) as batches:
+                async for batch in batches:
+                    yield batch
+        finally:
+            self._answered(ProviderDown("alpaca: the stream ended before its answer"))
+
+    def _live(self) -> Any:
+        return super().batches()
 
     # --- what we hear
 
@@ -155,17 +193,21 @@ class AlpacaBranch(VendorStream):
         return ()
 
     def _subscription(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
-        self.acknowledged()
+        self._answered()
         return ()
 
     def _error(self, message: dict[str, Any]) -> Iterable[StreamEvent]:
         code = message["code"]
-        if code == SYMBOL_LIMIT:
-            logger.warning("alpaca streams fewer symbols than we asked for; the last ones stay with polling")
-            self.subscribed -= self._asked
-            self.acknowledged()
+        refusal = REFUSALS.get(code) if isinstance(code, int) else None
+        if refusal and self._answered(refusal(f"alpaca refuses the subscription ({code})")):
             return ()
         raise _failure(code)
+
+
+class CoinBranch(AlpacaBranch):
+    """Coins are never halted: their stream has no such channel, and refuses whoever subscribes it."""
+
+    channels = ("trades", "dailyBars")
 
 
 def _failure(code: Any) -> ProviderError:

@@ -1,8 +1,9 @@
 """Finnhub's stream: bare trades, asked for one symbol per message, without any acknowledgement.
 
 - The key can only stand in the address, so the address appears in no error and no log.
-- "Subscribing to too many symbols" does not say which: so no more than the plan's number is ever asked for, and the
-  message, should it come all the same, is counted and costs nothing but the symbols above the limit.
+- "Subscribing to too many symbols" does not say which: so no more than the plan's number is ever asked for. Should it
+  come all the same, some of what we hold for streamed is not, and would be shown for ever as it is: the connection
+  is given up, and the next one asks for less.
 - A trade has no day around it: open, high, low and previous close come from the last fetched quote of that day.
 - Trades before and after regular hours come, too; their session is told by the clock.
 - The numbers under `c` are explained nowhere that can be relied upon. By the trades that come (every one has 1, early
@@ -17,7 +18,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from marketdata.errors import Unauthorized
+from marketdata.errors import PlanLocked, Unauthorized
 from marketdata.providers.day_figures import DayFigures
 from marketdata.providers.finnhub_symbols import spelled
 from marketdata.providers.reading import moment_of
@@ -44,7 +45,6 @@ class FinnhubStream(VendorStream):
         self._limit = limit
         self._symbols: dict[str, str] = {}
         self.left_out: set[str] = set()
-        self.refusals = 0
 
     @property
     def subscribed(self) -> set[str]:
@@ -120,5 +120,7 @@ class FinnhubStream(VendorStream):
         """What an error in the stream means; its words are not repeated."""
         if "api key" in words or "token" in words:
             raise Unauthorized("finnhub refuses our key")
-        self.refusals += 1
-        logger.warning("finnhub refused a subscription, the connection's number %s", self.refusals)
+        if "too many symbols" in words:
+            raise PlanLocked("finnhub streams fewer symbols than we asked for")
+        self._count_bad()
+        logger.warning("finnhub refused a message of ours")

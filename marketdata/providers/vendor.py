@@ -45,6 +45,8 @@ SHORTEST_WAIT = timedelta(seconds=1)
 LONGEST_WAIT = timedelta(days=1)
 # What a count may be at most: PostgreSQL's bigint.
 MOST = 2**63 - 1
+# Prices and ratios beyond these powers of ten are none; there are exponents with which even a product fails.
+MOST_MAGNITUDES = 18
 MAX_PAGES = 200
 # What reading a body of another shape than agreed runs into.
 SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -182,6 +184,12 @@ class Vendor(Limited):
             **figures,
         )
 
+    def outcome(self, symbol: str, read: Callable[[], Quote | ProviderError]) -> Quote | ProviderError:
+        """What `read` makes of one symbol's part of an answer: where it cannot be read the others may be well."""
+        with suppress(*SHAPE_ERRORS):
+            return read()
+        return Malformed(f"{self.name}: the answer for {symbol} has another shape")
+
     def error_of(self, answer: Answer, body: Any) -> ProviderError | None:
         """What this answer means if it is no success; `body` is parsed for status 200 only. Vendors extend it."""
         status = answer.status
@@ -207,8 +215,7 @@ class Vendor(Limited):
         _, reset_at = self.window_told(answer)
         told = [moment for moment in (reset_at, retry_after(answer.headers.get("retry-after"))) if moment]
         now = clock.now()
-        latest = max(told, default=now + DEFAULT_WAIT)
-        return min(max(latest, now + SHORTEST_WAIT), now + LONGEST_WAIT)
+        return bearable(max(told, default=now + DEFAULT_WAIT))
 
     def window_told(self, answer: Answer) -> tuple[int | None, datetime | None]:
         """(requests left, when the window begins anew) by the X-RateLimit headers, reset in Unix seconds."""
@@ -252,9 +259,9 @@ def number(value: Any) -> Decimal | None:
 
 
 def positive(value: Any) -> Decimal | None:
-    """The same above zero: vendors write 0 for "no price"."""
+    """The same above zero, since vendors write 0 for "no price"; None also for what no calculation can hold."""
     found = number(value)
-    return found if found is not None and found > 0 else None
+    return found if found is not None and found > 0 and abs(found.adjusted()) <= MOST_MAGNITUDES else None
 
 
 def whole(value: Any) -> int | None:
@@ -262,6 +269,12 @@ def whole(value: Any) -> int | None:
     found = number(value)
     # Compared before it is converted: 1e999999999 as an integer would fill the memory.
     return int(found) if found is not None and 0 <= found <= MOST else None
+
+
+def bearable(moment: datetime) -> datetime:
+    """When to ask again, if this is what a vendor says."""
+    now = clock.now()
+    return min(max(moment, now + SHORTEST_WAIT), now + LONGEST_WAIT)
 
 
 def retry_after(value: str | None) -> datetime | None:

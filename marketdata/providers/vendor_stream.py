@@ -14,7 +14,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -22,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from core import clock, metrics
 from marketdata.errors import Malformed, PlanLocked, ProviderDown, ProviderError, RateLimited, Unauthorized
-from marketdata.providers.vendor import DEFAULT_WAIT, SHAPE_ERRORS, parsed, retry_after
+from marketdata.providers.vendor import DEFAULT_WAIT, SHAPE_ERRORS, bearable, parsed, retry_after
 from marketdata.quotes import StreamEvent
 
 # A frame beyond the first bound ends the connection before it fills the memory; one beyond the second is skipped.
@@ -30,6 +29,8 @@ MAX_FRAME = 16 * 1024 * 1024
 MAX_MESSAGE = 4 * 1024 * 1024
 MAX_QUEUED_FRAMES = 16
 CLOSE_S = 2.0
+# Of a burst's frame so many messages are read at once, between which everything else has its turn.
+SLICE = 2_000
 
 # Its own logger, never below WARNING: at DEBUG the library writes every frame and header down, the key included.
 _quiet = logging.getLogger("marketdata.wire")
@@ -110,7 +111,7 @@ class VendorStream(ABC):
         if status == 403:
             return PlanLocked(f"{self.name} refuses the stream")
         if status == 429:
-            until: datetime = retry_after(retry_after_text) or clock.now() + DEFAULT_WAIT
+            until = bearable(retry_after(retry_after_text) or clock.now() + DEFAULT_WAIT)
             return RateLimited(f"{self.name} asks us to wait", retry_at=until)
         return ProviderDown(f"{self.name} answered {status} to the stream")
 
@@ -210,20 +211,26 @@ class VendorStream(ABC):
     # --- events
 
     async def batches(self) -> AsyncIterator[Sequence[StreamEvent]]:
+        """The events of each frame in order; a failure told in it is raised after them."""
         while not self._is_closed:
             try:
                 data = await self._next()
             except ProviderError as error:
                 self._failure = error
                 break
-            yield self.read(data) if data is not None else []
+            if data is None:
+                yield []
+                continue
+            messages = self._messages(data)
+            for begin in range(0, max(1, len(messages)), SLICE):
+                if begin:
+                    await asyncio.sleep(0)
+                yield [
+                    event for message in messages[begin : begin + SLICE] for event in self._events(message)
+                ]
             self._raise_failure()
         if self._failure is not None and not self._is_closed:
             raise self._failure
-
-    def read(self, data: bytes) -> list[StreamEvent]:
-        """The events of one frame in order; a failure told in it is raised after them."""
-        return [event for message in self._messages(data) for event in self._events(message)]
 
     async def _next(self) -> bytes | None:
         """The next frame, or None for a pong after a silence; raises ProviderError when there is neither."""

@@ -37,6 +37,8 @@ ERRORS = {
     500: "internal error",
 }
 COINS = "/v1beta3/crypto/us"
+# Coins are neither halted nor corrected, and their stream refuses to subscribe what it does not have.
+SHARES_ONLY = ("statuses", "lulds", "corrections", "cancelErrors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,9 @@ class AlpacaStreaming(StreamStandIn):
             return
         mine = self.channels[session]
         asked = {name: set(message.get(name) or ()) for name in CHANNELS}
+        if self.authenticated[session] == COINS and any(asked[name] for name in SHARES_ONLY):
+            await self.refuse(session, 410)
+            return
         if action == "subscribe":
             if self._too_many(mine["trades"] | asked["trades"], mine["quotes"] | asked["quotes"]):
                 await self.refuse(session, 405)

@@ -21,7 +21,7 @@ from marketdata.providers.vendor_stream import Patience
 from marketdata.quotes import Correction, Quote, microseconds
 from marketdata.standins.alpaca import AlpacaStandIn
 from marketdata.standins.base import Fault
-from marketdata.standins.stream import Trade
+from marketdata.standins.stream import StreamFault, Trade
 
 PATIENT = Patience(20, 20, 20)
 
@@ -274,16 +274,50 @@ async def test_no_more_symbols_are_streamed_than_the_plan_allows(standin):
     await stream.close()
 
 
-async def test_too_many_symbols_for_the_vendor_leave_those_it_has(standin, caplog):
+async def test_too_many_symbols_for_the_vendor_are_refused_and_those_it_has_go_on(standin):
     standin.most_symbols = 1
     async with streaming(standin, "AAPL") as stream:
+        with pytest.raises(PlanLocked, match="405"):
+            await stream.subscribe(["MSFT"])
+        await standin.sell(Trade("AAPL", Decimal(190), 1, NOW, id=1))
+        (tick,) = await events_of(stream, 1)
+        standin.most_symbols = 2
         await stream.subscribe(["MSFT"])
-        await standin.until(lambda: len(standin.received) == 3)
+        await standin.subscribed("AAPL", "MSFT")
+
+    assert tick.symbol == "AAPL"
+
+
+@pytest.mark.parametrize("code", [400, 410])
+async def test_a_subscription_that_is_refused_is_a_bad_request_and_the_connection_stays(
+    standin, code, monkeypatch
+):
+    async with streaming(standin, "AAPL") as stream:
+        with monkeypatch.context() as patched:
+
+            async def refuse(session, *_):
+                await standin.refuse(session, code)
+
+            patched.setattr(standin, "_follow", refuse)
+            with pytest.raises(BadRequest, match=str(code)):
+                await stream.subscribe(["MSFT"])
         await standin.sell(Trade("AAPL", Decimal(190), 1, NOW, id=1))
         (tick,) = await events_of(stream, 1)
 
     assert tick.symbol == "AAPL"
-    assert "fewer symbols than we asked for" in caplog.text
+
+
+async def test_a_stream_that_ends_before_its_answer_ends_the_question_as_well(standin):
+    standin.stream_faults[StreamFault.SUBSCRIBE_UNANSWERED] = 1
+    stream = await provider_of(standin).open_stream()
+    asking = asyncio.ensure_future(stream.subscribe(["AAPL"]))
+    await standin.until(lambda: len(standin.received) == 2)
+    await standin.drop(1006)
+
+    async with asyncio.timeout(PATIENT.step_s / 2):
+        with pytest.raises(ProviderDown, match="ended"):
+            await asking
+    await stream.close()
 
 
 ENDS = {
@@ -367,6 +401,20 @@ async def test_a_burst_while_nobody_reads_is_kept_in_order_and_bounded(standin):
         await selling
 
     assert [tick.price for tick in told] == [Decimal(number) for number in range(1, 2_001)]
+
+
+async def test_a_burst_in_one_frame_is_read_in_slices_between_which_others_have_their_turn(standin):
+    async with streaming(standin, "AAPL") as stream:
+        trades = [Trade("AAPL", Decimal(number), 1, NOW, id=number) for number in range(1, 4_502)]
+        await standin.sell(*trades)
+        sizes = []
+        async with asyncio.timeout(30), aclosing(stream.batches()) as batches:
+            async for batch in batches:
+                sizes.append(len(batch))
+                if sum(sizes) == len(trades):
+                    break
+
+    assert [size for size in sizes if size] == [2_000, 2_000, 501]
 
 
 async def _sell_many(standin, count):

@@ -14,6 +14,7 @@ from core.http import Answer
 from marketdata.errors import Malformed, RateLimited
 from marketdata.providers.plans import Plan
 from marketdata.providers.vendor import LONGEST_WAIT, Vendor, number, parsed, positive, retry_after, whole
+from marketdata.providers.vendor_stream import VendorStream
 
 NOW = datetime(2026, 1, 6, 17, tzinfo=UTC)
 JSON = st.recursive(
@@ -132,3 +133,32 @@ def test_no_header_raises(text):
     assert isinstance(error, RateLimited)
     assert NOW < error.retry_at <= NOW + LONGEST_WAIT
     assert retry_after(text) is None or retry_after(text).tzinfo
+
+
+class PlainStream(VendorStream):
+    async def greet(self): ...
+
+    async def subscribe(self, symbols): ...
+
+    async def unsubscribe(self, symbols): ...
+
+    def events_of(self, message):
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("text", "wait"),
+    [
+        (None, timedelta(seconds=60)),
+        ("30", timedelta(seconds=30)),
+        ("0", timedelta(seconds=1)),
+        ("-5", timedelta(seconds=1)),
+        ("Fri, 01 Jan 1999 00:00:00 GMT", timedelta(seconds=1)),
+        ("Fri, 01 Jan 2999 00:00:00 GMT", LONGEST_WAIT),
+    ],
+)
+def test_a_refused_stream_waits_neither_no_time_nor_for_years(text, wait):
+    refusal = PlainStream("any", "ws://127.0.0.1:1").refused(429, text)
+
+    assert isinstance(refusal, RateLimited)
+    assert refusal.retry_at == NOW + wait
