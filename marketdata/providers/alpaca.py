@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -100,7 +101,10 @@ class Alpaca(Vendor):
             found = body["snapshots"] if coins else body
             if not isinstance(found, dict):
                 raise TypeError(found)
-            return {symbol: self._quote(symbol, found.get(spelled(symbol))) for symbol in symbols}
+            return {
+                symbol: self.outcome(symbol, partial(self._quote, symbol, found.get(spelled(symbol))))
+                for symbol in symbols
+            }
 
         outcomes: Mapping[str, Quote | ProviderError] = await self.get_json(
             "quotes", path, params, symbols=symbols, read=read
@@ -108,11 +112,7 @@ class Alpaca(Vendor):
         return outcomes
 
     def _quote(self, symbol: str, entry: Any) -> Quote | ProviderError:
-        try:
-            found = answers.snapshot_of(symbol, entry)
-        except (LookupError, TypeError, ValueError, AttributeError):
-            # One symbol's entry; the others may be well.
-            return Malformed(f"{self.name}: the answer for {symbol} has another shape")
+        found = answers.snapshot_of(symbol, entry)
         if isinstance(found, ProviderError):
             return found
         quote = self.quote(

@@ -184,7 +184,11 @@ class AlphaVantage(Vendor):
     def _quotes_of(self, symbols: Sequence[str], body: Any) -> dict[str, Quote | ProviderError]:
         asked = {asked_of(symbol): symbol for symbol in symbols}
         rows = ((asked.get(str(row.get("symbol"))), row) for row in rows_of(body["data"]))
-        return {symbol: self._quote_of_row(symbol, row) for symbol, row in rows if symbol}
+        return {
+            symbol: self.outcome(symbol, partial(self._quote_of_row, symbol, row))
+            for symbol, row in rows
+            if symbol
+        }
 
     def _quote_of_row(self, symbol: str, row: Mapping[str, Any]) -> Quote | ProviderError:
         """Outside regular hours the extended price is the last one."""

@@ -132,7 +132,9 @@ class Massive(Vendor):
         def read(body: Any) -> dict[str, Quote | ProviderError]:
             items = {str(item.get("ticker")): item for item in rows_of(body, needed=True)}
             return {
-                tickers[name]: self._quote_of(tickers[name], items[name]) for name in tickers if name in items
+                symbol: self.outcome(symbol, partial(self._quote_of, symbol, items[name]))
+                for name, symbol in tickers.items()
+                if name in items
             }
 
         params = {"ticker.any_of": ",".join(tickers), "limit": str(MAX_BATCH)}

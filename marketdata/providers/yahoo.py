@@ -160,7 +160,11 @@ class Yahoo(Vendor):
     def _quotes_of(self, symbols: Sequence[str], body: Any) -> dict[str, Quote | ProviderError]:
         asked = {spelled(symbol): symbol for symbol in symbols}
         rows = ((asked.get(str(row.get("symbol"))), row) for row in rows_of(body["quoteResponse"]["result"]))
-        return {symbol: self._quote_of(symbol, row) for symbol, row in rows if symbol}
+        return {
+            symbol: self.outcome(symbol, partial(self._quote_of, symbol, row))
+            for symbol, row in rows
+            if symbol
+        }
 
     def _quote_of(self, symbol: str, row: Mapping[str, Any]) -> Quote | ProviderError:
         prices, as_of = last_of(row)
