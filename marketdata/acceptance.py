@@ -226,7 +226,7 @@ def _across(seen: Baseline | None, tick: Tick, split: Split) -> Tick:
     if tick.as_of_us < split.from_us:
         return tick
     if seen is not None and seen.split != split and seen.last.as_of_us < split.from_us:
-        seen.rescale(split)
+        seen.rescale(split, float(tick.price))
     return after_split(tick, split, seen.reference if seen is not None and seen.split == split else None)
 
 
@@ -273,11 +273,17 @@ def _other_source(seen: Baseline, tick: Tick, price: float, now_us: int) -> Verd
 def _is_unit_mistake(seen: Baseline, price: float) -> bool:
     if not seen.proven:
         return False
-    ratio = price / seen.middle
-    units = [UNIT, 1 / UNIT]
-    if seen.split is not None:  # the price of before the split
-        units.append(float(seen.split.factor))
-    return any(abs(ratio / unit - 1) <= UNIT_TOLERANCE for unit in units)
+    if seen.split is not None and _is_times(price, seen.middle, float(seen.split.factor)):
+        return True  # the price of before the split
+    return _is_unit_of(price, seen.middle)
+
+
+def _is_unit_of(price: float, other: float) -> bool:
+    return _is_times(price, other, UNIT) or _is_times(price, other, 1 / UNIT)
+
+
+def _is_times(price: float, other: float, factor: float) -> bool:
+    return abs(price / other / factor - 1) <= UNIT_TOLERANCE
 
 
 def _mistaken(seen: Baseline, tick: Tick, price: float, now_us: int) -> Verdict:
@@ -299,6 +305,8 @@ def _held_or_confirmed(seen: Baseline, tick: Tick, price: float) -> Verdict:
     if _mark(held) == _mark(tick):
         return REFUSED[Refusal.DUPLICATE]
     if not _agree(price, held, AGREEMENT):
+        if _is_unit_of(price, float(held.price)) and seen.is_further(price, float(held.price)):
+            return REFUSED[Refusal.UNIT_MISTAKE]  # of the price that is held, which still may be confirmed
         seen.held = tick
         return REFUSED[Refusal.OUTLIER_HELD]
     first, second = sorted((held, tick), key=_order)

@@ -107,13 +107,25 @@ class Baseline:
         self.lowest, self.highest = min(self.prices), max(self.prices)
         self.until_narrowed = WINDOW
 
+    def is_further(self, price: float, other: float) -> bool:
+        """Which of two is further from what was believed."""
+        return _apart(price, self.middle) > _apart(other, self.middle)
+
     # --- splits
 
-    def rescale(self, split: Split) -> None:
-        """What was believed before the split, in prices of after it."""
+    def rescale(self, split: Split, first: float) -> None:
+        """What was believed before the split, in prices of after it; `first` is the first price of after it.
+
+        A lone price that was fetched may be one that its vendor had adjusted: that is no measure of what comes.
+        """
         self.split, self.rebase_next = split, True
+        before = float(self.last.price)
         self.last = replace(self.last, price=priced(self.last.price / split.factor))
         self.reference = self.last.price
+        if len(self.recent) == 1 and not self.last.size:
+            self.proven = False
+            if _apart(first, before) < _apart(first, float(self.reference)):
+                self.reference = None
         self.prices = deque([price / float(split.factor) for price in self.prices], WINDOW)
         self.recent = deque([self.last], WINDOW)
         self.held = self.mistake = None
@@ -141,6 +153,10 @@ class Baseline:
             volume = max(0, self.last.volume - wrong.size) if price is None else self.last.volume
             self.last = replace(self.last, price=rest[-1].price, size=0, volume=volume, rebased=True)
         return was_last
+
+
+def _apart(price: float, other: float) -> float:
+    return abs(log(price / other))
 
 
 def is_meant(tick: Tick, correction: Correction) -> bool:
@@ -184,6 +200,6 @@ def after_split(tick: Tick, split: Split, reference: Decimal | None) -> Tick:
     changed: dict[str, Any] = {}
     for name in names:
         value = getattr(tick, name)
-        if value is not None and abs(log(float(value) / near / factor)) < abs(log(float(value) / near)):
+        if value is not None and _apart(float(value) / factor, near) < _apart(float(value), near):
             changed[name] = priced(value / split.factor)
     return replace(tick, **changed) if changed else tick

@@ -411,3 +411,55 @@ def test_whatever_lies_between_only_the_real_prices_are_shown(steps, ratio):
 
     assert [replace(one, rebased=False) for one in judged.out] == judged.tape.real
     assert sum(one.rebased for one in judged.out) == 1
+
+
+# --- a real gap between lies
+
+
+@pytest.mark.parametrize("lies", [["6500"], ["0.65"], ["6500", "0.65"]])
+def test_a_gap_is_believed_although_every_other_price_is_a_lie(lies):
+    judge = Acceptance()
+    at = fed(judge, ["100"] * 20)
+
+    out, _ = judged(judge, *lies, "65", *lies, "64.9", *lies, "64.8", *lies, at=at + SECOND)
+
+    assert prices_of(out) == ["65", "64.9", "64.8"]
+
+
+def test_two_bad_prints_that_agree_are_not_believed_when_a_good_one_came_between():
+    judge = Acceptance()
+    at = fed(judge, ["100"] * 20)
+
+    out, _ = judged(judge, "65", "100.1", "65", "100.2", at=at + SECOND)
+
+    assert prices_of(out) == ["100.1", "100.2"]
+
+
+# --- a baseline from before the split that may stand on the new base already
+
+
+def lone_seed(price="100", close="99"):
+    """A tape that began between the last close and the split, with one fetched price."""
+    judge = Acceptance()
+    judge.splits["AAPL"] = FOUR_TO_ONE
+    judge.judge(tick(price, MORNING - 60 * SECOND, size=0, previous_close=Decimal(close)), NOW)
+    return judge
+
+
+@pytest.mark.parametrize("close", ["99", "396"])
+def test_a_fetched_price_that_its_vendor_has_adjusted_already_is_not_divided_again(close):
+    out, _ = judged(lone_seed(), "100.5", "100.6", at=MORNING, previous_close=Decimal(close))
+
+    assert prices_of(out) == ["100.5", "100.6"]
+    assert out[0].rebased
+    assert {one.previous_close for one in out} == {Decimal(99)}
+
+
+@pytest.mark.parametrize("close", ["99", "396"])
+def test_a_fetched_price_that_is_not_adjusted_is_divided(close):
+    judge = lone_seed("400", "396")
+
+    out, _ = judged(judge, "400", "100.5", "100.6", at=MORNING, previous_close=Decimal(close))
+
+    assert [(str(one.price), one.rebased) for one in out] == [("100.5", True), ("100.6", False)]
+    assert {one.previous_close for one in out} == {Decimal(99)}
