@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from core import clock
 from core.database import in_thread
@@ -20,14 +21,20 @@ from marketdata import claims, quoting
 from marketdata.claims import Claim
 from marketdata.providers.base import Provider
 from marketdata.providers.chain import Asking
+from marketdata.quota import Priority
 from marketdata.quotes import NoQuote, Quote, Reason
 from marketdata.quoting import Outcome
+
+T = TypeVar("T")
 
 WINDOW_S = 0.1
 # What the latest fetch counts for in the typical one.
 LATEST_SHARE = 0.2
 # How often a process looks whether another one's fetch has arrived.
 POLL_S = 0.02
+# Steps that wait for Redis or PostgreSQL at the same time. asyncio's own number is by cores, and a few slow writes
+# would hold up every fetch; more than the database's pool has connections would only wait there.
+THREADS = 16
 
 
 Candidates = tuple[Provider, ...]
@@ -48,6 +55,15 @@ class _Queue:
 
 
 ANYBODY = Asking()
+RANKS = {priority: rank for rank, priority in enumerate(Priority)}
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """What a symbol that is being fetched will be, and how important whoever has it fetched is."""
+
+    future: asyncio.Future[Outcome]
+    rank: int
 
 
 class BatchFetcher:
@@ -57,8 +73,8 @@ class BatchFetcher:
         self._route = route
         self._store = store
         self._queues: dict[tuple[object, ...], _Queue] = {}
-        self._futures: dict[str, asyncio.Future[Outcome]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._pending: dict[str, _Pending] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -98,6 +114,7 @@ class BatchFetcher:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
+                self._loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="fetcher"))
                 self._thread = threading.Thread(
                     target=self._serve, args=(self._loop,), name="fetcher", daemon=True
                 )
@@ -119,19 +136,40 @@ class BatchFetcher:
         self._queues.clear()
         for task in self._tasks:
             task.cancel()
-        for symbol in list(self._futures):
+        for symbol in list(self._pending):
             self._resolve(NoQuote(symbol, Reason.PROVIDER_DOWN))
         await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
     async def _ask(
         self, symbols: Sequence[str], asking: Asking, patience_s: float | None
     ) -> dict[str, Outcome]:
-        futures = {symbol: self._futures.get(symbol) or self._enqueue(symbol, asking) for symbol in symbols}
+        futures = {symbol: self._future(symbol, asking) for symbol in symbols}
         await asyncio.wait(futures.values(), timeout=patience_s)
         return {
-            symbol: future.result() if future.done() else NoQuote(symbol, Reason.PROVIDER_DOWN)
+            symbol: future.result() if _is_told(future) else NoQuote(symbol, Reason.PROVIDER_DOWN)
             for symbol, future in futures.items()
         }
+
+    def _future(self, symbol: str, asking: Asking) -> asyncio.Future[Outcome]:
+        pending = self._pending.get(symbol)
+        if pending is None:
+            return self._enqueue(symbol, asking)
+        if pending.rank <= RANKS[asking.priority]:
+            return pending.future
+        return self._start(self._after(pending.future, symbol, asking))
+
+    async def _after(self, other: asyncio.Future[Outcome], symbol: str, asking: Asking) -> Outcome:
+        """Of one who is less important: what he was refused for want of quota may be granted to us."""
+        outcome = await asyncio.shield(other)
+        if isinstance(outcome, NoQuote) and outcome.reason is Reason.RATE_LIMITED:
+            return await asyncio.shield(self._future(symbol, asking))
+        return outcome
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _enqueue(self, symbol: str, asking: Asking) -> asyncio.Future[Outcome]:
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -139,7 +177,7 @@ class BatchFetcher:
         if not candidates:
             future.set_result(NoQuote(symbol, Reason.NOT_FOUND))
             return future
-        self._futures[symbol] = future
+        self._pending[symbol] = _Pending(future, RANKS[asking.priority])
         # By identity: a test may put another provider of the same name in place.
         queue = self._queues.setdefault((asking, *map(id, candidates)), _Queue(candidates, asking))
         queue.symbols.append(symbol)
@@ -155,54 +193,63 @@ class BatchFetcher:
             queue.timer = None
         symbols, queue.symbols = queue.symbols, []
         if symbols:
-            task = asyncio.get_running_loop().create_task(self._run(queue, symbols))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._run(queue, symbols))
 
     async def _run(self, queue: _Queue, symbols: list[str]) -> None:
-        asked = {symbol: self._futures.get(symbol) for symbol in symbols}
+        asked = {symbol: self._pending.get(symbol) for symbol in symbols}
         try:
             await self._fetch_claimed(queue, symbols)
         finally:
-            for symbol, future in asked.items():
+            for symbol, pending in asked.items():
                 # While the quotes were being stored somebody may have asked again: that is not this fetch's to answer.
-                if self._futures.get(symbol) is future:
+                if self._pending.get(symbol) is pending:
                     self._resolve(NoQuote(symbol, Reason.PROVIDER_DOWN))
 
     async def _fetch_claimed(self, queue: _Queue, symbols: Sequence[str]) -> None:
-        """Ask for what this process may ask for; wait for what another one is asking for, and take over if it dies."""
-        waiting = list(symbols)
-        while waiting:
-            claimed = await asyncio.to_thread(claims.claim, waiting)
-            mine = [symbol for symbol, claim in claimed.items() if claim is Claim.MINE]
-            for outcome in claimed.values():
-                if not isinstance(outcome, Claim):
-                    self._resolve(outcome)
-            if mine:
-                await self._buy(queue, mine)
-            waiting = [symbol for symbol, claim in claimed.items() if claim is Claim.ANOTHERS]
-            if waiting:
-                await asyncio.sleep(POLL_S)
+        """Ask for what this process may ask for; wait for what another one is asking for, and take over if it dies.
+
+        Both at once: another one's outcome does not stay until a slow provider of ours has answered.
+        """
+        waiting, rank = list(symbols), RANKS[queue.asking.priority]
+        async with asyncio.TaskGroup() as buying:
+            while waiting:
+                claimed = await asyncio.to_thread(claims.claim, waiting, rank)
+                mine = [symbol for symbol, claim in claimed.items() if claim is Claim.MINE]
+                for outcome in claimed.values():
+                    if not isinstance(outcome, Claim):
+                        self._resolve(outcome)
+                if mine:
+                    buying.create_task(self._buy(queue, mine))
+                waiting = [symbol for symbol, claim in claimed.items() if claim is Claim.ANOTHERS]
+                if waiting:
+                    await asyncio.sleep(POLL_S)
 
     async def _buy(self, queue: _Queue, symbols: list[str]) -> None:
         renewing = asyncio.get_running_loop().create_task(_renew(symbols))
         began = clock.monotonic()
         try:
             outcomes = await quoting.fetch_quotes(queue.candidates, symbols, queue.asking)
+        except BaseException:
+            await asyncio.to_thread(claims.release, symbols)
+            raise
         finally:
             renewing.cancel()
             took_s = clock.monotonic() - began
             self.typical_s += (took_s - self.typical_s) * (LATEST_SHARE if self.typical_s else 1.0)
         quotes = [outcome for outcome in outcomes if isinstance(outcome, Quote)]
-        await asyncio.to_thread(claims.settle, outcomes)
+        await asyncio.to_thread(claims.settle, outcomes, RANKS[queue.asking.priority])
         for outcome in outcomes:
             self._resolve(outcome)
         await in_thread(self._store, quotes)
 
     def _resolve(self, outcome: Outcome) -> None:
-        future = self._futures.pop(outcome.symbol, None)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        pending = self._pending.pop(outcome.symbol, None)
+        if pending is not None and not pending.future.done():
+            pending.future.set_result(outcome)
+
+
+def _is_told(future: asyncio.Future[Outcome]) -> bool:
+    return future.done() and not future.cancelled()
 
 
 async def _renew(symbols: Sequence[str]) -> None:

@@ -31,6 +31,43 @@ def test_whoever_waited_gets_the_outcome_whatever_it_is():
     assert claims.claim(["AAPL", "MSFT"]) == {"AAPL": quote, "MSFT": none}
 
 
+def test_a_want_of_quota_binds_only_those_who_are_no_more_important():
+    none = NoQuote("AAPL", Reason.RATE_LIMITED)
+    claims.claim(["AAPL"], rank=2)
+    claims.settle([none], rank=2)
+
+    assert claims.claim(["AAPL"], rank=3) == {"AAPL": none}
+    assert claims.claim(["AAPL"], rank=2) == {"AAPL": none}
+    assert claims.claim(["AAPL"], rank=1) == {"AAPL": Claim.MINE}
+    assert claims.claim(["AAPL"], rank=0) == {"AAPL": Claim.ANOTHERS}
+
+
+def test_any_other_refusal_binds_everybody():
+    none = NoQuote("AAPL", Reason.NOT_FOUND)
+    claims.settle([none], rank=3)
+
+    assert claims.claim(["AAPL"], rank=0) == {"AAPL": none}
+
+
+def test_renewing_does_not_keep_an_outcome_longer():
+    claims.claim(["AAPL", "MSFT"])
+    claims.settle([make_quote("AAPL")])
+
+    claims.renew(["AAPL", "MSFT"])
+
+    assert client().pttl("quote:claim:AAPL") <= claims.SETTLED_MS < client().pttl("quote:claim:MSFT")
+
+
+def test_who_gives_up_leaves_the_claim_to_the_next_but_takes_no_outcome_away():
+    quote = make_quote("MSFT")
+    claims.claim(["AAPL", "MSFT"])
+    claims.settle([quote])
+
+    claims.release(["AAPL", "MSFT"])
+
+    assert claims.claim(["AAPL", "MSFT"]) == {"AAPL": Claim.MINE, "MSFT": quote}
+
+
 def test_a_claim_ends_by_itself_when_its_process_dies(monkeypatch):
     monkeypatch.setattr(claims, "CLAIM_MS", 30)
     claims.claim(["AAPL"])
