@@ -20,6 +20,26 @@ BEAT = """
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d', time[1], time[2]))
 """
+# Fenced like the quotes: a former owner that wakes up late must not take the symbols of the newer one out of the list.
+# Nor are those touched that another shard has said since.
+WRITE_OPEN = """
+local streaming, lost_key, shard, at = KEYS[1], KEYS[2], ARGV[2], ARGV[3]
+if tonumber(redis.call('GET', KEYS[3]) or 0) > tonumber(ARGV[1]) then return 0 end
+local position = 4
+local function each(change)
+  local count = tonumber(ARGV[position])
+  for i = position + 1, position + count do change(ARGV[i]) end
+  position = position + count + 1
+end
+local function is_ours(symbol) return redis.call('HGET', streaming, symbol) == shard end
+each(function(symbol) if is_ours(symbol) then redis.call('HSET', lost_key, symbol, at) end end)
+each(function(symbol) if is_ours(symbol) then redis.call('HDEL', streaming, symbol) end end)
+each(function(symbol)
+  redis.call('HSET', streaming, symbol, shard)
+  redis.call('HDEL', lost_key, symbol)
+end)
+return 1
+"""
 
 
 def epoch_key(shard: int) -> str:
@@ -68,19 +88,23 @@ async def write_open(
     shard: int,
     symbols: Collection[str],
     *,
+    epoch: int,
     drop: Collection[str] = (),
     lost: Collection[str] = (),
-) -> None:
-    """Say which symbols this shard streams, forget the dropped ones, date the lost among them; raises RedisError."""
-    pipe = redis_client.pipeline(transaction=False)
-    if lost:
-        pipe.hset(LOST_KEY, mapping=dict.fromkeys(lost, clock.now_us()))
-    if drop:
-        pipe.hdel(STREAMING_KEY, *drop)
-    if symbols:
-        pipe.hset(STREAMING_KEY, mapping=dict.fromkeys(symbols, str(shard)))
-        pipe.hdel(LOST_KEY, *symbols)
-    await pipe.execute()
+) -> bool:
+    """Say which symbols this shard streams, forget the dropped ones, date the lost among them; raises RedisError.
+
+    False when a newer owner has spoken: then nothing is changed.
+    """
+    counts_and_symbols: list[str | int] = []
+    for some in (lost, drop, symbols):
+        counts_and_symbols += [len(some), *some]
+    keys = (STREAMING_KEY, LOST_KEY, epoch_key(shard))
+    return bool(
+        await redis_client.eval(
+            WRITE_OPEN, len(keys), *keys, epoch, shard, clock.now_us(), *counts_and_symbols
+        )
+    )
 
 
 async def beat(redis_client: redis.asyncio.Redis, shard: int, of: int) -> None:

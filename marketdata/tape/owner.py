@@ -26,6 +26,7 @@ from marketdata import backfill, demand, freshness, ledger, market_hours, splits
 from marketdata.models import Cause
 from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
 from marketdata.tape import history, openset, report
+from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
 from marketdata.tape.publish import publish_quotes
 from marketdata.tape.purchases import Meter, first_quotes
@@ -127,10 +128,10 @@ class Term:
         self._conflator, self._history = self._intake.conflator, self._intake.history
         self._meter = Meter()
         self._ids: dict[str, int] = {}
-        self._unwanted_since: dict[str, float] = {}
-        self._saying = Saying(shard, self._refresh, self._tasks.start)
+        self._saying = Saying(shard, epoch, self._refresh, self._tasks.start)
         self._holders: dict[str, int] = {}
         self._wake, self._writing = asyncio.Event(), threading.Lock()
+        self._grace = Grace(lambda: CLOSE_GRACE_S, self._wake)
         self._redis_knows = False  # whether Redis holds all that this term has said
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -234,9 +235,9 @@ class Term:
 
     async def _tell_all(self) -> None:
         """Raise the epoch in Redis, then say again all that streams and the last quote of each."""
-        if not await publish_quotes([], shard=self.shard, epoch=self.epoch):
+        raised = await publish_quotes([], shard=self.shard, epoch=self.epoch)
+        if not raised or not await self._saying.say_all(self.streams.streaming()):
             raise LeaseLost
-        await self._saying.say_all(self.streams.streaming())
         for quote in self.latest.values():
             self._conflator.put_missing(tick_of(quote))
         self._redis_knows = True
@@ -251,20 +252,12 @@ class Term:
         if new:
             self._intake.acceptance.splits |= await in_thread(splits.splits_on, splits.today(), new)
         streamed = {symbol for symbol in mine if self.streams.candidates(symbol)}
-        keep = streamed | self._in_grace(self.open - streamed)
+        keep = streamed | self._grace.of(self.open - streamed)
         added, dropped = keep - self.open, self.open - keep
         if added or dropped:
             await self._move(added, dropped)
         self._holders = {one: mine[one].holders if one in mine else 0 for one in self.open}
         self.streams.follow(self._holders)
-
-    def _in_grace(self, unwanted: Collection[str]) -> set[str]:
-        now = clock.monotonic()
-        self._unwanted_since = {symbol: self._unwanted_since.get(symbol, now) for symbol in unwanted}
-        waiting = {symbol for symbol, since in self._unwanted_since.items() if now - since < CLOSE_GRACE_S}
-        if waiting:  # without waiting for the beat, which may have passed a moment before the grace ends
-            asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self._wake.set)
-        return waiting
 
     async def _move(self, added: set[str], dropped: set[str]) -> None:
         """PostgreSQL, which can be away, is asked first, so that a failure leaves nothing half done."""
@@ -284,7 +277,8 @@ class Term:
 
     async def _say_streaming(self) -> None:
         self.streams.follow(self._holders)  # also while PostgreSQL cannot tell what is wanted
-        await self._saying.say(self.streams.streaming(), self.open)
+        if not await self._saying.say(self.streams.streaming(), self.open):
+            raise LeaseLost
 
     async def _seed(self, symbols: Collection[str]) -> None:
         """Newly opened symbols show a price at once, before their next trade: one shared request at most."""

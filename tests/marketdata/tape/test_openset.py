@@ -7,7 +7,7 @@ import pytest
 
 from core import metrics
 from core.redis import async_client, client, close_async_client
-from marketdata.cache import BEATS_KEY, STREAMING_KEY
+from marketdata.cache import BEATS_KEY, LOST_KEY, STREAMING_KEY
 from marketdata.tape import openset
 from tests.outages import redis_away
 
@@ -20,7 +20,7 @@ async def redis() -> AsyncIterator:
 
 
 async def test_what_a_living_owner_opened_streams(redis):
-    await openset.write_open(redis, 0, {"AAPL", "MSFT"})
+    await openset.write_open(redis, 0, {"AAPL", "MSFT"}, epoch=1)
     assert openset.streaming(["AAPL"]) == set()
 
     await openset.beat(redis, 0, 1)
@@ -31,7 +31,7 @@ async def test_what_a_living_owner_opened_streams(redis):
 
 
 async def test_an_owner_that_missed_three_beats_is_dead(redis):
-    await openset.write_open(redis, 0, {"AAPL"})
+    await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
     client().hset(BEATS_KEY, "0", str(time.time() - 2.5))
     assert openset.streaming(["AAPL"]) == {"AAPL"}
 
@@ -42,7 +42,7 @@ async def test_an_owner_that_missed_three_beats_is_dead(redis):
 async def test_a_host_whose_clock_is_wrong_is_alive_all_the_same(redis, monkeypatch):
     right = time.time()
     monkeypatch.setattr(time, "time", lambda: right - 3600)
-    await openset.write_open(redis, 0, {"AAPL"})
+    await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
     await openset.beat(redis, 0, 1)
     monkeypatch.setattr(time, "time", lambda: right + 3600)
 
@@ -50,8 +50,8 @@ async def test_a_host_whose_clock_is_wrong_is_alive_all_the_same(redis, monkeypa
 
 
 async def test_each_shard_speaks_for_its_own_symbols(redis):
-    await openset.write_open(redis, 0, {"AAPL"})
-    await openset.write_open(redis, 1, {"MSFT"})
+    await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
+    await openset.write_open(redis, 1, {"MSFT"}, epoch=1)
     await openset.beat(redis, 1, 2)
 
     assert openset.streaming(["AAPL", "MSFT"]) == {"MSFT"}
@@ -60,11 +60,41 @@ async def test_each_shard_speaks_for_its_own_symbols(redis):
 
 
 async def test_dropped_symbols_are_forgotten(redis):
-    await openset.write_open(redis, 0, {"AAPL", "MSFT"})
-    await openset.write_open(redis, 0, {"MSFT"}, drop={"AAPL"})
-    await openset.write_open(redis, 0, set(), drop=set())
+    await openset.write_open(redis, 0, {"AAPL", "MSFT"}, epoch=1)
+    await openset.write_open(redis, 0, {"MSFT"}, epoch=1, drop={"AAPL"})
+    await openset.write_open(redis, 0, set(), epoch=1, drop=set())
 
     assert client().hgetall(STREAMING_KEY) == {b"MSFT": b"0"}
+
+
+async def test_a_former_owner_changes_nothing_in_what_its_successor_says(redis):
+    client().set(openset.epoch_key(0), 7)
+    assert await openset.write_open(redis, 0, {"AAPL"}, epoch=7)
+
+    assert not await openset.write_open(redis, 0, {"OLD"}, epoch=6, drop={"AAPL"}, lost={"AAPL"})
+
+    assert client().hgetall(STREAMING_KEY) == {b"AAPL": b"0"}
+    assert not client().exists(LOST_KEY)
+
+
+async def test_what_another_shard_streams_by_now_is_not_dropped(redis):
+    await openset.write_open(redis, 0, {"AAPL", "MSFT"}, epoch=1)
+    await openset.write_open(redis, 1, {"AAPL"}, epoch=2)
+
+    await openset.write_open(redis, 0, set(), epoch=1, drop={"AAPL", "MSFT"}, lost={"AAPL", "MSFT"})
+
+    assert client().hgetall(STREAMING_KEY) == {b"AAPL": b"1"}
+    assert client().hkeys(LOST_KEY) == [b"MSFT"]
+
+
+async def test_what_streams_again_is_not_lost_any_more(redis):
+    await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
+    await openset.write_open(redis, 0, set(), epoch=1, drop={"AAPL"}, lost={"AAPL"})
+    assert client().hkeys(LOST_KEY) == [b"AAPL"]
+
+    await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
+
+    assert not client().exists(LOST_KEY)
 
 
 async def test_it_is_known_whether_redis_has_heard_of_the_owner(redis):

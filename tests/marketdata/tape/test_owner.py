@@ -124,6 +124,19 @@ async def test_a_higher_epoch_in_redis_ends_the_term_even_while_postgres_is_sile
     assert not client().hexists(BEATS_KEY, "0")
 
 
+async def test_a_former_owner_that_says_what_it_lost_ends_and_its_successor_is_still_listed(tape):
+    await tape.watch("AAPL")
+    office = await begin()
+    await tape.opens("AAPL")
+    await tape.until(lambda: tape.said_open() == {"AAPL"})
+    client().set(openset.epoch_key(0), office.term.epoch + 1)  # the successor streams the same symbol
+
+    tape.provider.cut()
+
+    assert await asyncio.wait_for(office.task, 20) is False
+    assert tape.said_open() == {"AAPL"}
+
+
 async def test_a_stopped_term_is_still_the_owners(tape):
     office = await begin()
 
