@@ -61,7 +61,9 @@ def budgets(report: Report, now: datetime) -> list[Budget]:
         _budget(name, capabilities, report.by_provider.get(name, Part()), now)
         for name, capabilities in configured.items()
     ]
-    return found + [_without_quota(name, name, report.by_provider[name]) for name in left]
+    return found + [
+        _without_quota(name, name.replace("_", " ").title(), report.by_provider[name]) for name in left
+    ]
 
 
 def _budget(name: str, capabilities: Capabilities, part: Part, now: datetime) -> Budget:

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
 from core.admin import EstimatingPaginator, ModelAdmin, ReadOnlyAdmin
@@ -57,6 +58,15 @@ class AsOf(admin.SimpleListFilter):
 class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
     """Refuses two lines for the same thing at the same time: no call may have two prices."""
 
+    class Meta:
+        help_texts = {
+            "provider": "Its name as in MARKETDATA_PROVIDERS, in small letters: alpaca.",
+            "plan": "As in <PROVIDER>_PLAN: basic. Empty: every plan.",
+            "endpoint": "As in the list of provider calls: quotes, bars_1day. Empty: every endpoint.",
+            "unit": "What is counted; a monthly fee is a line per month.",
+            "usd": "For one unit. 0 is free; without a line a call is unpriced.",
+        }
+
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or self.cleaned_data
         start, end = found.get("valid_from"), found.get("valid_to")
@@ -97,13 +107,29 @@ class PriceAdmin(ModelAdmin[Price]):
 @admin.register(ProviderCall)
 class ProviderCallAdmin(ReadOnlyAdmin[ProviderCall]):
     list_display = [
-        "at", "provider", "plan", "endpoint", "cause", "number", "units", "unit", "outcome", "status", "bytes",
-        "latency_ms",
+        "at", "provider_and_plan", "endpoint", "cause", "number", "bought", "outcome", "status", "size", "took",
     ]  # fmt: skip
     list_filter = ["provider", "outcome", "cause", "endpoint"]
     date_hierarchy = "at"
     ordering = ["-at", "-pk"]
     paginator = EstimatingPaginator
+
+    @admin.display(description="Provider, plan", ordering="provider")
+    def provider_and_plan(self, call: ProviderCall) -> str:
+        return f"{call.provider} {call.plan}".strip()
+
+    @admin.display(description="Bought", ordering="units")
+    def bought(self, call: ProviderCall) -> str:
+        units = f"{call.units.normalize():,f}"
+        return f"{units} {call.get_unit_display().lower()}{'' if units == '1' else 's'}"
+
+    @admin.display(description="Size", ordering="bytes")
+    def size(self, call: ProviderCall) -> str:
+        return filesizeformat(call.bytes)
+
+    @admin.display(description="Took", ordering="latency_ms")
+    def took(self, call: ProviderCall) -> str:
+        return f"{call.latency_ms:,} ms"
 
     @admin.display(description="Symbols")
     def number(self, call: ProviderCall) -> str:

@@ -82,12 +82,31 @@ def test_the_page_tells_what_was_paid_and_what_sharing_saved(staff) -> None:
 
 
 @database
+def test_who_is_configured_no_more_is_named_like_the_others(staff) -> None:
+    call("AAPL", provider="alpha_vantage")
+
+    assert "Alpha Vantage no price 1 call, 1 unpriced" in words(staff.get("/costs/"))
+
+
+@database
+@pytest.mark.parametrize(("people", "told"), [(1, ", 1 watcher<"), (2, ", 2 watchers<")])
+def test_one_watcher_is_told_as_one(staff, people, told) -> None:
+    ticker = make_ticker("AAPL")
+    for _ in range(people):
+        make_interval(make_user(), ticker, started_at=NOW - timedelta(days=2))
+    call("AAPL")
+
+    assert told in staff.get("/costs/").content.decode()
+
+
+@database
 def test_calls_without_a_price_are_a_warning_and_not_free(staff) -> None:
     call("AAPL")
 
     page = words(staff.get("/costs/"))
 
-    assert "1 of 1 calls have no price" in page
+    assert "No price for 1 of 1 calls They are counted, but in no sum." in page
+    assert "After a change of provider or plan run manage.py loadprices" in page
 
 
 @database

@@ -245,6 +245,30 @@ def test_calls_are_listed_newest_first_and_found_by_what_happened(staff) -> None
     assert "A, B, C, … (5)" in page
 
 
+@pytest.mark.parametrize(
+    ("units", "unit", "told"),
+    [
+        ("1", "request", "1 request"),
+        ("13.005142", "symbol_minute", "13.005142 symbol minutes"),
+        ("1500", "credit", "1,500 credits"),
+    ],
+)
+def test_figures_of_a_call_have_their_units(staff, units, unit, told) -> None:
+    call(units=Decimal(units), unit=unit, plan="basic", latency_ms=1234, bytes=2048)
+
+    page = (
+        staff.get(reverse("admin:marketdata_providercall_changelist")).content.decode().replace("\xa0", " ")
+    )
+
+    assert [f">{one}<" in page for one in (told, "alpaca basic", "1,234 ms", "2.0 KB")] == [True] * 4
+
+
+def test_the_book_says_how_its_lines_are_written(staff) -> None:
+    page = staff.get(reverse("admin:marketdata_price_add")).content.decode()
+
+    assert "Its name as in MARKETDATA_PROVIDERS, in small letters: alpaca." in page
+
+
 def test_nobody_can_change_what_was_bought(staff) -> None:
     row = call()
 

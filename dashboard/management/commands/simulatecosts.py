@@ -21,6 +21,7 @@ from core.embedded.throwaway import Throwaway
 from core.processes import StartError
 from core.progress import ProgressBar
 from dashboard import simulation
+from dashboard.formats import price
 from dashboard.simulation import Run
 from dashboard.whatif import Scenario, answer, distinct_tickers, paper, refreshes_per_day
 from dashboard.whatif_form import plan_lines
@@ -153,8 +154,8 @@ class Command(BaseCommand):
         )
         self.stdout.write(f"  {'':22}{'written':>24}{'in months of 30 days':>28}")
         for line in paper():
-            written = f"{line.without:,.2f} -> {line.shared:,.2f}"
-            right = f"{line.without_right:,.2f} -> {line.shared_right:,.2f}"
+            written = f"{price(line.without, 2)} -> {price(line.shared, 2)}"
+            right = f"{price(line.without_right, 2)} -> {price(line.shared_right, 2)}"
             self.stdout.write(f"  {line.name:22}{written:>24}{right:>28}  {line.remark}")
         last = next(line for line in paper() if line.name == "Total")
         wrong, right_percent = (

@@ -155,4 +155,5 @@ def test_the_command_prints_the_keys_that_are_promised() -> None:
     assert printed["ratio"]["unshared_vs_shared"] == (
         printed["figures"]["requests_unshared"] / printed["figures"]["requests_shared"]
     )
+    assert "3,456.98 -> 43.27" in said.getvalue()  # as the what-if page rounds it
     assert "Saved: 98.7 % as written, 98.75 % with months throughout." in said.getvalue()
