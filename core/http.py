@@ -134,6 +134,8 @@ class _Body:
     def feed(self, chunk: bytes) -> None:
         self._begun = True
         if self._inflater is not None:
+            if self._inflater.eof:  # it would be kept, whole and beside what we count
+                raise Undecodable("the answer goes on after its end")
             chunk = self._inflater.decompress(chunk, self._max_bytes + 1 - len(self._data))
         self._data += chunk
         if len(self._data) > self._max_bytes:
@@ -142,4 +144,6 @@ class _Body:
     def whole(self) -> bytes:
         if self._inflater is not None and self._begun and not self._inflater.eof:
             raise Undecodable("the answer ends before its end")
+        if self._inflater is not None and self._inflater.unused_data:
+            raise Undecodable("the answer goes on after its end")
         return bytes(self._data)

@@ -172,6 +172,20 @@ async def test_what_is_packed_more_than_once_is_not_unpacked():
 # --- what is broken
 
 
+async def test_what_comes_after_the_end_of_gzip_is_refused_and_not_kept():
+    packed = gzip.compress(b"[1,", mtime=0)
+    async with host(reply(packed + gzip.compress(b"2]", mtime=0), Content_Encoding="gzip")) as one:
+        with pytest.raises(http.Undecodable, match="after its end"):
+            await http.get(one.url, budget_s=PATIENT_S)
+
+
+async def test_what_comes_after_the_end_of_gzip_without_an_end_fills_no_memory():
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    async with host(head + gzip.compress(b"{}", mtime=0), endless=b"\0" * 1000) as one:
+        with pytest.raises(http.Undecodable, match="after its end"):
+            await http.get(one.url, budget_s=PATIENT_S)
+
+
 async def test_truncated_gzip_cannot_be_unpacked():
     cut = gzip.compress(bytes(range(256)) * 40)[:-12]
     async with host(reply(cut, Content_Encoding="gzip")) as one:
