@@ -34,7 +34,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One streamed update. `volume` is the day's cumulative volume, `size` what this trade added to it.
+    """One streamed update. `volume` is the day's cumulative volume, 0 where nobody told it; `size` is of this trade.
 
     `sequence` orders ticks of equal time within one provider; 0 where the provider numbers nothing.
     The day fields (`open` … `previous_close`) travel with each tick, so that a conflated tick loses nothing.
@@ -195,7 +195,7 @@ def quote_of(tick: Tick, *, received_at: datetime, ttl: timedelta, epoch: int = 
         price=tick.price,
         change=change,
         change_percent=change_percent,
-        volume=tick.volume,
+        volume=tick.volume or None,
         open=tick.open,
         high=tick.high,
         low=tick.low,

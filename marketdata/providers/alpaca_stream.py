@@ -189,7 +189,8 @@ class AlpacaBranch(VendorStream):
             day.open = positive(message["o"]) or day.open
             day.high = positive(message["h"]) or day.high
             day.low = positive(message["l"]) or day.low
-            day.volume = whole(message["v"]) or day.volume
+            if volume := whole(message["v"]):
+                day.volume, day.is_total = volume, True
         return ()
 
     def _subscription(self, message: dict[str, Any]) -> Iterable[StreamEvent]:

@@ -25,7 +25,7 @@ from marketdata.errors import (
 )
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass, Capabilities, Interval, Stream, SymbolMatch
-from marketdata.providers.day_figures import DayFigures
+from marketdata.providers.day_figures import DayFigures, trading_date
 from marketdata.providers.massive_answers import (
     Read,
     Value,
@@ -42,7 +42,6 @@ from marketdata.providers.massive_answers import (
     readable,
     refusal_of,
     rows_of,
-    running_day,
     split_of,
 )
 from marketdata.providers.massive_market import MarketStream
@@ -186,7 +185,7 @@ class Massive(Vendor):
         if start >= end:
             return []
         if interval is Interval.DAY:
-            end = min(end, midnight(running_day(symbol, clock.now())))
+            end = min(end, midnight(trading_date(symbol, clock.now())))
         first, last = range_of(interval, start, end)
         path = f"/v2/aggs/ticker/{ticker}/range/1/{SPANS[interval]}/{first}/{last}"
         params = {"adjusted": "false", "sort": "asc", "limit": str(BARS_PER_PAGE)}

@@ -159,12 +159,6 @@ def _day_of(moment: datetime) -> date:
     return moment.date() if is_utc else moment.astimezone(NEW_YORK).date()
 
 
-def running_day(symbol: str, now: datetime) -> date:
-    """The day that is not over yet: coins and currencies change it at midnight UTC."""
-    is_world = asset_class_of(symbol) in {AssetClass.CRYPTO, AssetClass.FOREX}
-    return now.astimezone(UTC if is_world else NEW_YORK).date()
-
-
 def dividend_of(symbol: str, row: Mapping[str, Any]) -> Action | None:
     ex_date, amount = date_of(row.get("ex_dividend_date")), positive(row.get("cash_amount"))
     if ex_date is None or amount is None:

@@ -199,7 +199,7 @@ class MarketStream(VendorStream):
         day, size = self._days.day_of(symbol, moment), whole(message["v"]) or 0
         is_bare = f"T.{message['sym']}" not in self._taken
         if day.date == trading_date(symbol, moment):
-            day.volume = max(day.volume, (whole(message["av"]) or 0) - is_bare * size)
+            day.total(max(0, (whole(message["av"]) or 0) - is_bare * size))
             day.open = positive(message.get("op")) or day.open
         if is_bare:
             yield from self._tick(symbol, positive(message["c"]), message["e"], size)

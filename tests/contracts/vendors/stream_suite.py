@@ -150,13 +150,14 @@ async def test_many_frames_come_whole_and_in_order(case, standin, provider):
 async def test_a_tick_shows_the_day_that_rest_told(case, standin, provider):
     symbol = case.stream_symbols[0]
     (quote,) = (await fetch_quotes(provider, [symbol])).values()
+    highest = Decimal(int(quote.price * Decimal("1.1")))
     async with streaming(provider, standin, symbol) as stream:
-        await standin.sell(Trade(symbol, Decimal(500), 40, id=1))
+        await standin.sell(Trade(symbol, highest, 40, id=1))
         (tick,) = await ticks_of(stream, 1)
 
     assert (tick.open, tick.previous_close) == (quote.open, quote.previous_close)
     if "high" in case.told:
-        assert (tick.high, tick.low) == (Decimal(500), quote.low)
+        assert (tick.high, tick.low) == (highest, quote.low)
     if "volume" in case.told:
         assert tick.volume == quote.volume + 40
 

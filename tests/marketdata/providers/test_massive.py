@@ -19,7 +19,6 @@ from marketdata.providers.massive_answers import (
     last_of,
     match_of,
     refusal_of,
-    running_day,
     split_of,
 )
 from marketdata.providers.massive_stream import feed_url
@@ -213,13 +212,6 @@ def test_a_bar_without_one_of_its_figures_is_none(spoiled):
     row = dict.fromkeys("ohlc", Decimal(1)) | {"v": 1, "t": 1_700_000_000_000, **spoiled}
 
     assert bar_of("AAPL", Interval.MINUTE, row) is None
-
-
-def test_the_running_day_changes_at_midnight_of_the_market():
-    evening = datetime(2026, 7, 2, 1, tzinfo=UTC)
-
-    assert running_day("AAPL", evening).isoformat() == "2026-07-01"
-    assert running_day("BTC-USD", evening).isoformat() == "2026-07-02"
 
 
 def test_a_special_dividend_is_marked():
