@@ -30,13 +30,15 @@ def get_quotes(
     max_age: timedelta | None = None,
     asking: Asking = ANYBODY,
     patience_s: float | None = PATIENCE_S,
+    most_s: float | None = None,
 ) -> dict[str, Outcome]:
     """One outcome per canonical symbol; asks a provider only for what no tier knows fresh enough.
 
     `max_age` asks for a quote that was checked at most so long ago; without it a quote is good until it expires.
     While it streams it is always good. What is known but too old is waited for `patience_s` at most (None: as long
-    as the providers take) and then returned stale; it is fetched nevertheless, for the next reader. What a stream
-    that is gone has left behind is told as stale until it expires, and is asked for then.
+    as the providers take) and then returned stale; it is fetched nevertheless, for the next reader. What is not known
+    is waited for `most_s` at most. What a stream that is gone has left behind is told as stale until it expires, and
+    is asked for then.
     """
     market_hours.refresh()
     wanted = list(dict.fromkeys(symbols))
@@ -51,7 +53,7 @@ def get_quotes(
     missing = [symbol for symbol in wanted if symbol not in good]
     metrics.quote_reads.labels(tier="provider").inc(len(missing))
     hurried = fetcher.begin([one for one in missing if one in known], asking, patience_s=patience_s)
-    waited_for = fetcher.begin([one for one in missing if one not in known], asking)
+    waited_for = fetcher.begin([one for one in missing if one not in known], asking, patience_s=most_s)
     bought = {**hurried.result(), **waited_for.result()}
     return {
         symbol: shown[symbol] if symbol in shown else _best(symbol, bought[symbol], known)

@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from core import clock, metrics
 from core.redis import client
-from marketdata import attention, cadence, demand, freshness, lookup, market_hours, quota, refusals
-from marketdata.cache import encode
+from marketdata import attention, cache, cadence, demand, freshness, lookup, market_hours, quota, refusals
+from marketdata.cache import Found, encode
 from marketdata.cadence import Need, Pace
 from marketdata.demand import Wanted
 from marketdata.freshness import Market
@@ -23,13 +23,16 @@ from marketdata.providers import registry
 from marketdata.providers.base import Provider
 from marketdata.providers.chain import Asking
 from marketdata.quota import Priority
-from marketdata.quotes import Quote
+from marketdata.quotes import EPOCH, Quote, Reason
 from marketdata.quoting import Outcome
 from marketdata.tape import openset
 from marketdata.tape.sharding import shard_of
 
 # As in config/celery.py.
 BEAT = timedelta(seconds=5)
+# One run ends before the next one is due, however slow the providers are: a thread of the worker does nothing else
+# meanwhile. What comes later waits in the cache and is handed over by the next run.
+RUN_S = 4.0
 # The most urgent first.
 RANKS: tuple[cadence.Rank, ...] = ("alert", "visible", "held", "warm")
 # The owner reads within milliseconds; what waits longer is old news.
@@ -43,6 +46,7 @@ def fetch_wanted() -> int:
 
     While Redis cannot tell what streams, nothing is bought: the tape could not be handed it either.
     """
+    until = clock.monotonic() + RUN_S
     market_hours.refresh()
     wanted = demand.wanted()
     streamed = openset.streaming(list(wanted))
@@ -50,7 +54,7 @@ def fetch_wanted() -> int:
         return 0
     rest = {symbol: one for symbol, one in wanted.items() if symbol not in streamed}
     metrics.poll_symbols_plain.inc(len(rest) * (BEAT / freshness.OPEN_TTL))
-    return sum(_fetch(pace, symbols) for pace, symbols in _by_pace(rest))
+    return sum(_fetch(pace, symbols, until) for pace, symbols in _by_pace(rest))
 
 
 def _by_pace(wanted: Mapping[str, Wanted]) -> list[tuple[Pace, list[str]]]:
@@ -87,23 +91,57 @@ def _budgets_left(providers: Iterable[Provider | None]) -> dict[str, float]:
     return {name: quota.left_of(provider) for name, provider in distinct.items()}
 
 
-def _fetch(pace: Pace, symbols: Sequence[str]) -> int:
+def _fetch(pace: Pace, symbols: Sequence[str], until: float) -> int:
     """Those of the symbols whose quote is older than their pace allows; how many new quotes went to the tape."""
     began = clock.now()
     cause = Cause.WARM if pace.rank == "warm" else Cause.POLL
+    patience_s = max(0.0, until - clock.monotonic())
     outcomes = lookup.get_quotes(
-        refusals.others(symbols),
+        _affordable(refusals.others(symbols), began - pace.max_age),
         max_age=pace.max_age,
         asking=Asking(Priority(pace.rank), cause),
-        patience_s=None,  # nobody waits for this
+        patience_s=patience_s,
+        most_s=patience_s,
     )
     asked = {symbol: one for symbol, one in outcomes.items() if not _was_known(one, began)}
-    metrics.poll_symbols.labels(priority=pace.rank).inc(len(asked))
+    metrics.poll_symbols.labels(priority=pace.rank).inc(sum(_was_answered(one) for one in asked.values()))
     refusals.remember(asked, pace.max_age)
     # What the tape has numbered it knows already.
     new = [one for one in outcomes.values() if isinstance(one, Quote) and not one.stale and not one.epoch]
     hand_over(new)
     return len(new)
+
+
+def _affordable(symbols: Sequence[str], due: datetime) -> list[str]:
+    """Those not checked since `due`, the longest unchecked first, as many as providers can be asked for; and the rest.
+
+    More of them would only be refused, and always the same ones, were they not in this order.
+    """
+    checked = {symbol: found.quote.received_at for symbol, found in _found(symbols).items()}
+    by_providers: defaultdict[tuple[Provider, ...], list[str]] = defaultdict(list)
+    kept = [symbol for symbol in symbols if symbol in checked and checked[symbol] >= due]
+    for symbol in symbols:
+        if symbol not in checked or checked[symbol] < due:
+            by_providers[registry.candidates(symbol)].append(symbol)
+    for providers, found in by_providers.items():
+        found.sort(key=lambda symbol: checked.get(symbol, EPOCH))
+        kept += found[: _symbols_left(providers)]
+    return kept
+
+
+def _found(symbols: Sequence[str]) -> dict[str, Found]:
+    known = cache.from_memory(symbols)
+    return known | cache.from_redis([symbol for symbol in symbols if symbol not in known])
+
+
+def _symbols_left(providers: Sequence[Provider]) -> int | None:
+    left = [quota.symbols_left(provider) for provider in providers]
+    return None if None in left else sum(one or 0 for one in left)
+
+
+def _was_answered(outcome: Outcome) -> bool:
+    """Not where a budget refused it, or no answer has come yet."""
+    return outcome.reason not in {Reason.RATE_LIMITED, Reason.PROVIDER_DOWN}
 
 
 def _was_known(outcome: Outcome, began: datetime) -> bool:

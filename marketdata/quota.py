@@ -314,6 +314,19 @@ def left_of(provider: Provider) -> float:
     return min(parts, default=1.0)
 
 
+def symbols_left(provider: Provider) -> int | None:
+    """How many symbols the provider can be asked for right now; None where nothing limits it, or Redis is away."""
+    size = provider.capabilities.max_symbols_per_request
+    try:
+        return min(
+            (one.left * (size if one.window.unit is Unit.REQUEST else 1) for one in budgets(provider)),
+            default=None,
+        )
+    except RedisError:
+        metrics.redis_failures.labels(used_by="quota").inc()
+        return None
+
+
 # The rate of the last slots is what the forecast goes on with: since the first request among them, as on a morning
 # that has just begun, but over so long at least, since one burst is no rate.
 RATE_SLOTS = 10

@@ -17,6 +17,7 @@ from marketdata.calendar import NEW_YORK
 from marketdata.errors import NotFound, ProviderDown
 from marketdata.models import Cause, Ticker
 from marketdata.providers import registry
+from marketdata.providers.base import Window
 from marketdata.providers.chain import Asking
 from marketdata.quota import Priority
 from marketdata.quotes import microseconds
@@ -299,3 +300,51 @@ def test_the_inbox_does_not_grow_without_end(monkeypatch):
     polling.hand_over(replace(quote, seq=number) for number in range(1000))
 
     assert client().xlen(openset.inbox_key(0)) < 300
+
+
+def test_a_budget_that_is_too_small_goes_round(provider, watched, at):
+    provider.capabilities = replace(
+        provider.capabilities, max_symbols_per_request=1, windows=(Window(2, 60),)
+    )
+    start = ny("2026-11-20 11:00")
+
+    for minutes in (0, 10, 20, 30):
+        at(start + timedelta(minutes=minutes))
+        client().delete(*client().keys("quota:*") or ["none"])
+        polling.fetch_wanted()
+
+    assert provider.asked_symbols == dict.fromkeys(watched, 2)
+
+
+def test_what_no_budget_is_left_for_is_not_even_tried(provider, watched):
+    provider.capabilities = replace(
+        provider.capabilities, max_symbols_per_request=1, windows=(Window(2, 60),)
+    )
+    refused = metrics.provider_skips.labels(provider="scripted", reason="no_quota")._value.get
+    before = refused()
+
+    polling.fetch_wanted()
+    polling.fetch_wanted()
+
+    assert (refused() - before, len(provider.requests)) == (0, 2)
+
+
+def test_a_run_does_not_wait_for_a_slow_provider_and_the_next_one_hands_over_what_came(
+    provider, watched, monkeypatch
+):
+    monkeypatch.setattr(polling, "RUN_S", 0.0)
+    provider.answering.clear()
+    assert polling.fetch_wanted() == 0
+    assert provider.asked.wait(10)
+    assert inbox() == {}
+
+    monkeypatch.setattr(polling, "RUN_S", 20.0)
+    provider.answering.set()
+    assert polling.fetch_wanted() == 4
+
+    assert inbox() == dict.fromkeys(watched, Decimal(100))
+    assert provider.asked_symbols == dict.fromkeys(watched, 1)
+
+
+def test_a_run_ends_before_the_next_one_is_due():
+    assert timedelta(seconds=polling.RUN_S) < polling.BEAT
