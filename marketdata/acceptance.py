@@ -20,7 +20,7 @@ compared. Refusals are counted by reason.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -46,7 +46,8 @@ from marketdata.plausibility import (
 from marketdata.quotes import Correction, Tick
 
 __all__ = [
-    "MAX_AGE_US", "SIDES", "WINDOW", "Acceptance", "Refusal", "Split", "Verdict", "broken_sides", "impossible",
+    "MAX_AGE_US", "SIDES", "WINDOW", "Acceptance", "Before", "Refusal", "Split", "Verdict",
+    "broken_sides", "impossible",
 ]  # fmt: skip
 
 # Two outliers agree when they are this close to each other.
@@ -74,6 +75,17 @@ class Verdict(NamedTuple):
         return self.refusal is None
 
 
+class Before(NamedTuple):
+    """What somebody else said last of a symbol, and whether it has been split since."""
+
+    provider: str
+    as_of_us: int
+    has_split: bool = False
+
+
+# No provider has no name.
+TAKEN_BACK = Before("", 0)
+
 REFUSED = {reason: Verdict((), reason) for reason in Refusal}
 
 
@@ -89,6 +101,11 @@ class Acceptance:
         self.splits: dict[str, Split] = {}
         self._seen: dict[str, Baseline] = {}
         self._waiting: set[str] = set()
+        self._before: dict[str, Before] = {}
+
+    def remind(self, before: Mapping[str, Before]) -> None:
+        """What was said before the first tick that comes of these symbols."""
+        self._before.update(before)
 
     def judge(self, tick: Tick, now_us: int) -> Verdict:
         seen = self._seen.get(tick.symbol)
@@ -143,6 +160,7 @@ class Acceptance:
             return False, None
         if correction.price is None and len(seen.recent) == 1:
             self.forget(correction.symbol)  # nothing is known that could be said instead
+            self._before[correction.symbol] = TAKEN_BACK
             return True, None
         return True, seen.last if seen.take_back(place, right.price) else None
 
@@ -154,6 +172,7 @@ class Acceptance:
     def forget(self, symbol: str) -> None:
         """Start without a baseline: the symbol is no longer wanted."""
         self._seen.pop(symbol, None)
+        self._before.pop(symbol, None)
 
     def _refusal(self, tick: Tick, seen: Baseline | None, now_us: int) -> Refusal | None:
         if self.known is not None and tick.symbol not in self.known:
@@ -171,8 +190,19 @@ class Acceptance:
     def _first(self, tick: Tick) -> Verdict:
         if len(self._seen) >= MAX_SYMBOLS:
             self.forget(next(iter(self._seen)))
+        if self._is_on_another_base(tick):
+            tick = replace(tick, rebased=True)
         self._seen[tick.symbol] = Baseline.of(tick)
         return Verdict((tick,))
+
+    def _is_on_another_base(self, tick: Tick) -> bool:
+        """Whether what others said before this first tick cannot be compared with it."""
+        before, split = self._before.pop(tick.symbol, None), self.splits.get(tick.symbol)
+        if before is None:
+            return False
+        if split is not None and before.as_of_us < split.from_us <= tick.as_of_us:
+            return True
+        return before.has_split or before.provider != tick.provider
 
     def _cleaned(self, tick: Tick) -> Tick:
         """The tick with a price as fine as is stored and without broken side fields; the same object if it is fine."""

@@ -64,7 +64,11 @@ class _Running:
         if tick.trade_id and len(self.trades) < KEPT_TRADES:
             self.trades.append(_Trade(tick.provider, tick.trade_id, tick.price, tick.size))
         else:
-            self.base, self.trades = self._sum(), []
+            self.forget_trades()
+
+    def forget_trades(self) -> None:
+        """They count, and cannot be taken back any more."""
+        self.base, self.trades = self._sum(), []
 
     def correct(self, correction: Correction) -> bool:
         """Whether the trade was one of these; the bar is then as if it had not been, or had been right."""
@@ -215,6 +219,13 @@ class History:
                 minute = (bar.start - EPOCH) // timedelta(minutes=1)
                 stored_sum = _Sum(bar.open, bar.high, bar.low, bar.close, bar.volume)
                 self._running[bar.symbol] = _Running(minute, *stored_sum, base=stored_sum)
+
+    def close(self, symbols: Collection[str]) -> None:
+        """Nobody takes back trades of these any more; the running minute goes on if they are opened again in it."""
+        for symbol in symbols:
+            self._before.pop(symbol, None)
+            if symbol in self._running:
+                self._running[symbol].forget_trades()
 
     def open_once(self, symbol: str, now_us: int) -> None:
         """The same for a symbol that does not stream, when its first quote comes in."""

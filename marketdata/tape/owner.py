@@ -22,12 +22,13 @@ from core.database import in_thread
 from core.loops import Tasks
 from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
 from core.redis import async_client
-from marketdata import backfill, demand, freshness, ledger, market_hours, splits, store
+from marketdata import backfill, demand, freshness, ledger, market_hours, store
 from marketdata.models import Cause
 from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
 from marketdata.tape import history, openset, report
 from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
+from marketdata.tape.knowledge import Knowledge
 from marketdata.tape.publish import publish_quotes
 from marketdata.tape.purchases import Meter, first_quotes
 from marketdata.tape.saying import Saying
@@ -127,7 +128,8 @@ class Term:
         self.counts = self._intake.counts
         self._conflator, self._history = self._intake.conflator, self._intake.history
         self._meter = Meter()
-        self._ids: dict[str, int] = {}
+        self._ids: dict[str, int] = {}  # also of what is not wanted any more, and may still be to be written
+        self._knowledge = Knowledge(self._intake.acceptance)
         self._saying = Saying(shard, epoch, self._refresh, self._tasks.start)
         self._holders: dict[str, int] = {}
         self._wake, self._writing = asyncio.Event(), threading.Lock()
@@ -247,15 +249,15 @@ class Term:
     async def _reconcile(self) -> None:
         wanted = await in_thread(demand.wanted)
         mine = {symbol: w for symbol, w in wanted.items() if shard_of(symbol, self.shards) == self.shard}
-        new = {symbol: w.ticker_id for symbol, w in mine.items() if symbol not in self._ids}
         self._ids.update({symbol: w.ticker_id for symbol, w in mine.items()})
-        if new:
-            self._intake.acceptance.splits |= await in_thread(splits.splits_on, splits.today(), new)
+        await self._knowledge.gain(mine.keys(), self._ids)
         streamed = {symbol for symbol in mine if self.streams.candidates(symbol)}
         keep = streamed | self._grace.of(self.open - streamed)
         added, dropped = keep - self.open, self.open - keep
         if added or dropped:
             await self._move(added, dropped)
+        for symbol in self._knowledge.lose(mine.keys() | self.open):
+            self.latest.pop(symbol, None)
         self._holders = {one: mine[one].holders if one in mine else 0 for one in self.open}
         self.streams.follow(self._holders)
 
@@ -265,9 +267,7 @@ class Term:
         resumed = await in_thread(history.stored_running_minute, ids, clock.now())
         self.open = (self.open | added) - dropped
         self._history.open(added, resumed, clock.now_us())
-        for symbol in dropped:
-            self.latest.pop(symbol, None)
-            self._intake.acceptance.forget(symbol)
+        self._history.close(dropped)
         if added:
             self._tasks.start(self._seed(added))
 
@@ -293,7 +293,7 @@ class Term:
 
     async def _read_splits(self) -> None:
         await in_thread(market_hours.refresh)
-        self._intake.acceptance.splits = await in_thread(splits.splits_on, splits.today(), dict(self._ids))
+        await self._knowledge.renew(self._ids)
 
     # --- ticks in, quotes out
 

@@ -317,3 +317,18 @@ def test_trades_of_one_minute_are_remembered_up_to_a_bound(monkeypatch):
 
     assert [history.correct(cancel(str(number)), None) for number in range(1, 6)] == [False] * 4 + [True]
     assert history.take_minute_bars() == [bar("11", "14", "11", "14", volume=40)]
+
+
+def test_of_a_symbol_that_is_closed_no_trades_are_remembered_but_its_minute_goes_on():
+    history = History()
+    history.add_tick(trade("1", "10"))
+    history.add_tick(trade("2", "11", after_s=61))
+
+    history.close(["AAPL", "MSFT"])
+    history.add_tick(trade("3", "12", after_s=62))
+
+    assert [history.correct(cancel(name), None) for name in "123"] == [False, False, True]
+    assert history.take_minute_bars() == [
+        bar("10", "10", "10", "10", volume=10),
+        bar("11", "11", "11", "11", volume=10, minute=1),
+    ]

@@ -15,9 +15,9 @@ from core.database import in_thread
 from core.embedded.throwaway import Throwaway
 from core.models import Lease
 from core.redis import client, close_async_client
-from marketdata import demand, polling
+from marketdata import demand, polling, store
 from marketdata.cache import BEATS_KEY, decode
-from marketdata.models import MinuteBar
+from marketdata.models import MinuteBar, Ticker
 from marketdata.models import Quote as QuoteRow
 from marketdata.providers import registry
 from marketdata.providers.registry import Purpose
@@ -135,6 +135,24 @@ async def test_a_former_owner_that_says_what_it_lost_ends_and_its_successor_is_s
 
     assert await asyncio.wait_for(office.task, 20) is False
     assert tape.said_open() == {"AAPL"}
+
+
+@pytest.mark.parametrize(("provider", "rebased"), [("former", True), ("scripted", False)])
+async def test_after_a_takeover_the_price_of_another_provider_is_marked_as_no_move(tape, provider, rebased):
+    await tape.watch("AAPL")
+    ids = {"AAPL": (await in_thread(lambda: Ticker.objects.get(symbol="AAPL"))).pk}
+    said = make_quote(
+        "AAPL", "103", provider=provider, as_of=clock.now() - timedelta(minutes=1), epoch=1, seq=1
+    )
+    await in_thread(store.store_ticked, [said], ids)
+    office = await begin()
+    await tape.until(lambda: "AAPL" in office.term.open)
+
+    office.term.on_ticks([Tick("AAPL", Decimal("103.1"), 10, 10, clock.now_us(), "scripted")])
+
+    await tape.publishes("AAPL", "103.10")
+    assert tape.latest()["AAPL"].rebased is rebased
+    await office.end()
 
 
 async def test_a_stopped_term_is_still_the_owners(tape):
