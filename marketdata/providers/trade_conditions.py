@@ -6,7 +6,7 @@ is listed here; an unknown code moves it.
 
 Sources: the columns "update last" of the consolidated processing guidelines in the CTA (CTS) and UTP (UTDF)
 specifications, which the vendors reproduce: Alpaca hands the tapes' letters through, Massive gives numbers of its own
-("conditions" in its documentation), Finnhub the same numbers as text.
+("conditions" in its documentation). Finnhub's numbers are explained nowhere: see finnhub_stream.py.
 
 Where we differ from the tapes, on purpose:
 - odd lots (I, 37) do move the price: they are most of the trades in dear shares, and who looks at a quote expects it;
@@ -31,7 +31,6 @@ UTP = _BOTH_TAPES | frozenset("WG")
 # sequence, 15 official close, 16 official open, 20 next day, 21 price variation, 22 prior reference, 29 seller,
 # 32 and 33 out of sequence, 38 corrected close, 44 to 49 cancels and corrections, 52 and 53 contingent, 54 errored.
 MASSIVE = frozenset({2, 5, 7, 10, 13, 15, 16, 20, 21, 22, 29, 32, 33, 38, 44, 46, 47, 48, 49, 52, 53, 54})
-FINNHUB = frozenset(str(code) for code in MASSIVE)
 
 
 def moves_price(conditions: Iterable[object] | None, unmoving: Collection[object]) -> bool:

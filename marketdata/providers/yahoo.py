@@ -78,6 +78,7 @@ class Yahoo(Vendor):
         self.known_pass: Pass | None = None
         self.figures = DayFigures()
         self.currencies: dict[str, str] = {}
+        self.delays: dict[str, int] = {}
         self._cookie_url, self._stream_url, self._patience = cookie_url, stream_url, patience
         self.capabilities = Capabilities(
             label="Yahoo Finance",
@@ -173,12 +174,12 @@ class Yahoo(Vendor):
             return NotFound(f"yahoo has no price of {symbol}")
         if price is None or as_of is None:
             return Malformed("yahoo: a quote without price or time")
-        self.currencies[symbol] = str(row.get("currency") or "USD")
+        self.currencies[symbol], self.delays[symbol] = str(row.get("currency") or "USD"), delay_of(row)
         previous_close = prices.pop("previous_close")
         found = self.quote(
             symbol, price, as_of, previous_close=previous_close, volume=volume_of(row, prices), **prices
         )
-        return replace(found, session=session_of(row) or found.session, delayed_s=delay_of(row))
+        return replace(found, session=session_of(row) or found.session, delayed_s=self.delays[symbol])
 
     # --- bars
 
@@ -270,7 +271,9 @@ class Yahoo(Vendor):
     async def open_stream(self) -> Stream:
         if not self.capabilities.streams:
             return await super().open_stream()
-        stream = YahooStream(self._stream_url, self.figures, self.currencies, patience=self._patience)
+        stream = YahooStream(
+            self._stream_url, self.figures, self.currencies, self.delays, patience=self._patience
+        )
         await stream.open()
         return stream
 

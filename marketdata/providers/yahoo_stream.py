@@ -3,6 +3,7 @@
 - Prices are told in single precision, and become the shortest decimal that reads back as the same number.
 - A frame often leaves out currency and day: they come from the last fetched quote. Where neither tells the currency
   of an exchange that also trades in pence, the price is not known and the frame is skipped.
+- No frame tells the delay of its exchange either: it is that of the last fetched quote.
 - Dollar pairs are called by the other currency alone: JPY=X for what we ask for as USDJPY=X.
 """
 
@@ -41,12 +42,13 @@ class YahooStream(VendorStream):
         url: str,
         figures: DayFigures,
         currencies: Mapping[str, str],
+        delays: Mapping[str, int],
         *,
         patience: Patience | None = None,
         renew_s: float = RENEW_S,
     ) -> None:
         super().__init__("yahoo", f"{url.rstrip('/')}/?version=2", patience=patience)
-        self._figures, self._currencies = figures, currencies
+        self._figures, self._currencies, self._delays = figures, currencies, delays
         self._symbols: dict[str, str] = {}
         self._volumes: dict[str, int] = {}
         self._renew_s = renew_s
@@ -116,6 +118,7 @@ class YahooStream(VendorStream):
                 microseconds(moment),
                 provider=self.name,
                 session=_session(symbol, told),
+                delayed_s=self._delays.get(symbol, 0),
                 **day,
             )
         ]

@@ -13,7 +13,7 @@ from marketdata.errors import Kind, PlanLocked, RateLimited
 from marketdata.providers.base import Interval
 from marketdata.providers.finnhub import Finnhub
 from marketdata.providers.plans import plan_of
-from marketdata.quotes import Action, ActionKind
+from marketdata.quotes import Action, ActionKind, quote_of
 from marketdata.standins.base import Fault
 from marketdata.standins.finnhub import FinnhubStandIn
 from marketdata.standins.stream import StreamFault, Trade
@@ -281,6 +281,15 @@ async def test_yesterdays_figures_are_not_lent_to_todays_trades(standin, provide
         (tick,) = await ticks_of(stream, 1)
 
     assert (tick.open, tick.high, tick.low, tick.previous_close) == (None, None, None, None)
+
+
+async def test_a_volume_that_nobody_told_is_none_and_not_zero(standin, provider):
+    async with streaming(provider, standin, "AAPL") as stream:
+        await standin.sell(Trade("AAPL", Decimal(190), 40))
+        (tick,) = await ticks_of(stream, 1)
+    quote = quote_of(tick, received_at=clock.now(), ttl=timedelta(seconds=15))
+
+    assert (tick.size, quote.volume) == (40, None)
 
 
 @pytest.mark.parametrize(("hour", "session"), [(9, "pre"), (15, "regular"), (22, "post"), (3, "closed")])

@@ -516,6 +516,17 @@ async def test_a_unit_that_is_not_streamed_is_that_of_the_last_quote(standin, pr
     assert tick.price == Decimal("0.725")
 
 
+async def test_a_streamed_price_is_as_late_as_the_last_quote_said(standin, provider):
+    standin.states["AAPL"] = {"exchangeDataDelayedBy": 15}
+    await provider.fetch_quotes(["AAPL"])
+    async with streaming(provider, standin, "AAPL", "MSFT") as stream:
+        await sent(standin, id="AAPL", price=189.5, **NOW_MS)
+        await sent(standin, id="MSFT", price=189.5, **NOW_MS)
+        ticks = await ticks_of(stream, 2)
+
+    assert [tick.delayed_s for tick in ticks] == [900, 0]
+
+
 async def test_a_price_of_unknown_unit_is_skipped(standin, provider):
     async with streaming(provider, standin, "VOD.L") as stream:
         before = skipped(provider)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketdata.providers.trade_conditions import CTA, FINNHUB, MASSIVE, UTP, moves_price, sip_letters
+from marketdata.providers.trade_conditions import CTA, MASSIVE, UTP, moves_price, sip_letters
 
 
 @pytest.mark.parametrize("codes", [None, [], ["@"], ["@", "I"], ["F", "T"], ["O"], ["6"], ["a new one"]])
@@ -25,9 +25,7 @@ def test_the_average_price_has_another_letter_on_each_tape():
     assert moves_price(["W"], sip_letters("A"))
 
 
-def test_the_numbers_say_the_same_as_integers_and_as_text():
+def test_the_numbers_say_the_same_as_the_letters():
     assert [moves_price([code], MASSIVE) for code in (0, 12, 14, 37, 41, 2, 10, 22, 33, 52, 53)] == [
         True
     ] * 5 + [False] * 6
-    assert not moves_price(["1", "2"], FINNHUB)
-    assert moves_price(["1", "12"], FINNHUB)
