@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from core import clock, metrics
+from core.database import if_there
 from core.outages import DATABASE_ERRORS
 from marketdata import cache, early, market_hours, staleness, store
 from marketdata.cache import Found
@@ -113,7 +114,7 @@ def _look(
 
 def _from_database(symbols: Sequence[str]) -> dict[str, Found]:
     try:
-        return cache.from_database(symbols)
+        return if_there(cache.from_database, symbols) if symbols else {}
     except DATABASE_ERRORS:
         metrics.database_failures.labels(used_by="quotes").inc()
         return {}
@@ -135,9 +136,13 @@ def keep(quotes: Sequence[Quote]) -> None:
         cache.remember(Found(quote, streaming=False))
     cache.fill_redis(quotes)
     try:
-        store.store_fetched(quotes, store.ticker_ids(quote.symbol for quote in quotes))
+        if_there(_store, quotes)
     except DATABASE_ERRORS:
         metrics.database_failures.labels(used_by="quotes").inc()
+
+
+def _store(quotes: Sequence[Quote]) -> None:
+    store.store_fetched(quotes, store.ticker_ids(quote.symbol for quote in quotes))
 
 
 fetcher = BatchFetcher(route=registry.candidates, store=keep)

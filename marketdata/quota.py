@@ -19,6 +19,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from core import clock, metrics
+from core.database import if_there
 from core.outages import DATABASE_ERRORS
 from core.redis import client
 from marketdata.metering import Call
@@ -237,7 +238,7 @@ def _count_anew(name: str, window: Window) -> None:
     slot = slot_ms(window)
     counts: dict[int, int] = {0: 0}  # marks the window as known
     try:
-        counts |= _from_ledger(name, window, slot)
+        counts |= if_there(_from_ledger, name, window, slot)
     except DATABASE_ERRORS:
         metrics.database_failures.labels(used_by="quota").inc()
     key = _window_key(name, window)

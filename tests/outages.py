@@ -17,6 +17,7 @@ from channels.layers import channel_layers
 from django.conf import settings
 from django.db import connection, connections
 
+from core.database import forget_outage
 from core.redis import client
 
 NOWHERE = "unix:///nonexistent/redis.sock"
@@ -131,6 +132,7 @@ class PostgresSwitch:
 
     def on(self) -> None:
         self._allow("true")
+        forget_outage()
 
     def close(self) -> None:
         self.on()

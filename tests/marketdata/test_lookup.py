@@ -206,7 +206,7 @@ def test_without_redis_the_database_answers_and_then_the_provider(provider, down
     cache.forget_memory()
 
     with redis_away():
-        outcomes = lookup.get_quotes(["GOOD", "OLD", "NEW"])
+        outcomes = lookup.get_quotes(["GOOD", "OLD", "NEW"], patience_s=None)
 
     assert outcomes["GOOD"].price == Decimal(7)
     assert outcomes["OLD"].stale is down
@@ -312,3 +312,17 @@ def test_a_dead_main_provider_is_replaced_by_the_next_and_the_price_is_not_stale
 
 def test_the_patience_is_short_enough_for_our_promise():
     assert lookup.PATIENCE_S <= 0.5
+
+
+def test_without_postgres_only_the_first_reader_waits_for_it(monkeypatch):
+    connection.close()
+    waited = []
+    read = cache.from_database
+    monkeypatch.setattr(cache, "from_database", lambda symbols: waited.append(symbols) or read(symbols))
+    with postgres_switch() as postgres:
+        postgres.off()
+        for number in range(3):
+            assert isinstance(lookup.get_quotes([f"S{number}"])[f"S{number}"], Quote)
+        lookup.fetcher.close()
+
+    assert len(waited) == 1
