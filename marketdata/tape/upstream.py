@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 # A connection that brought data for this long earned a fresh start of the back-off.
 PROVEN_AFTER_S = 60.0
-# A burst is judged in slices, between which everything else has its turn.
+# A burst, be it of one batch or of many, is judged in slices, between which everything else has its turn.
 SLICE = 2_000
 # A provider that refuses this often in a row has reached its limit.
 REFUSALS_OF_A_LIMIT = 2
@@ -253,12 +253,16 @@ class Upstream:
     # --- what comes in
 
     async def _read(self, stream: Stream) -> None:
+        taken = 0  # since others had their turn: a batch that waits already is read without a pause
         async for events in stream.batches():
             self._heard(bool(events))
-            for start in range(0, len(events), SLICE):
-                self._on_events(events[start : start + SLICE])
-                if start + SLICE < len(events):
+            for start in range(0, max(1, len(events)), SLICE):
+                if taken >= SLICE:
                     await asyncio.sleep(0)
+                    taken = 0
+                part = events[start : start + SLICE]
+                self._on_events(part)
+                taken += max(1, len(part))
         raise ProviderError("the stream ended")
 
     def _heard(self, is_data: bool) -> None:

@@ -543,3 +543,43 @@ async def test_a_burst_is_taken_in_slices_between_which_others_have_their_turn(r
     steps = {later - earlier for earlier, later in itertools.pairwise([*seen_by_another, len(burst)])}
     assert steps <= {0, 5, 10}
     assert max(steps) == 10
+
+
+class Flood(Scripted):
+    """What it has waits already: reading it never suspends."""
+
+    def __init__(self, batches: list[list[Tick]]) -> None:
+        super().__init__()
+        self.flood = batches
+
+    async def open_stream(self):
+        stream = await super().open_stream()
+        told = stream.batches
+
+        async def batches():
+            for one in self.flood:
+                yield one
+            async for one in told():
+                yield one
+
+        stream.batches = batches
+        return stream
+
+
+async def test_between_many_small_batches_everything_else_has_its_turn(run, monkeypatch):
+    monkeypatch.setattr(upstream_module, "SLICE", 10)
+    taken, seen = [], []
+    running = run(Flood([[tick()]] * 1000))
+    monkeypatch.setattr(running.upstream, "_on_events", taken.extend)
+
+    async def look() -> None:
+        while len(taken) < 1000:
+            seen.append(len(taken))
+            await asyncio.sleep(0)
+
+    running.begin("A")
+    async with asyncio.timeout(20):
+        await look()
+    seen.append(len(taken))
+
+    assert max(later - before for before, later in itertools.pairwise(seen)) <= 10
