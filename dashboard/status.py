@@ -113,9 +113,9 @@ def _troubles(found: Sequence[ProviderHealth]) -> Iterator[str]:
     for one in found:
         label = one.provider.capabilities.label
         if one.condition is Condition.DOWN:
-            yield f"{label} gives no usable answer; the next provider is asked instead."
+            yield f"{label} gives no usable answer; the next provider is asked, or prices stay as they were."
         if one.condition is Condition.WAITING:
-            yield f"{label} asks us to wait; until then the next provider is asked."
+            yield f"{label} asks us to wait; until then the next provider is asked, or prices stay as they are."
 
 
 def _row(one: ProviderHealth) -> ProviderRow:
