@@ -18,6 +18,7 @@ No quote tells a currency, so exchanges that also trade in pence are not covered
 
 from __future__ import annotations
 
+from asyncio import sleep
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -59,6 +60,10 @@ from marketdata.quotes import Action, Bar, Quote
 
 T = TypeVar("T")
 CLOSE = time(16)
+# How much longer than a second we wait between two requests, since the vendor's seconds are not ours.
+GRAIN = 0.1
+# A longer wait would not end within the time of one question.
+LONGEST_APART = 5
 # The hundred newest days, which is what a free key gets, reach back at least this far.
 COMPACT_DAYS = timedelta(days=130)
 
@@ -71,6 +76,9 @@ class AlphaVantage(Vendor):
         self._key = key
         # Batches, minutes and more than a hundred days are what every paid plan adds.
         self.is_paid = plan.symbols > 1
+        # Plans of one request a second mean it, also where one question of ours takes two requests.
+        seconds = [one.seconds for one in plan.windows if one.limit == 1 and one.seconds <= LONGEST_APART]
+        self._apart_s = max(seconds) + GRAIN if seconds else 0.0
         intervals = {Interval.MINUTE, Interval.DAY} if self.is_paid else {Interval.DAY}
         self.capabilities = Capabilities(
             label="Alpha Vantage",
@@ -257,7 +265,11 @@ class AlphaVantage(Vendor):
         if asset_class_of(symbol) is not AssetClass.STOCK:
             return []
         found: list[Action] = []
-        for function, action_of in (("DIVIDENDS", dividend_of), ("SPLITS", split_of)):
+        for number_, (function, action_of) in enumerate((("DIVIDENDS", dividend_of), ("SPLITS", split_of))):
+            if (
+                number_ and self._apart_s
+            ):  # asked at once the second would be refused, and counted all the same
+                await sleep(self._apart_s)
             params = {"function": function, "symbol": asked_of(symbol)}
             found += await self._query(
                 "actions", params, partial(actions_of, symbol, action_of), symbols=[symbol]

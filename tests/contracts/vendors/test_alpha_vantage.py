@@ -7,6 +7,7 @@ import pytest
 
 from core import clock
 from marketdata.errors import Kind, NotFound, PlanLocked, ProviderError, RateLimited
+from marketdata.providers import alpha_vantage as alpha_vantage_module
 from marketdata.providers.alpha_vantage import AlphaVantage
 from marketdata.providers.alpha_vantage_answers import next_midnight
 from marketdata.providers.base import Interval
@@ -340,3 +341,19 @@ async def test_a_match_in_pence_is_told_in_pounds_and_unknown_exchanges_are_left
         ("BRK.B", "USD", "stock"),
         ("SPY", "USD", "etf"),
     ]
+
+
+async def test_two_requests_of_one_question_are_as_far_apart_as_the_plan_wants(
+    standin, free, provider, monkeypatch
+):
+    waited = []
+
+    async def sleep(seconds):
+        waited.append((len(standin.asked), seconds))
+
+    standin.paid = True
+    monkeypatch.setattr(alpha_vantage_module, "sleep", sleep)
+    await free.fetch_actions("AAPL", date(2024, 1, 1), date(2025, 1, 1))
+    await provider.fetch_actions("AAPL", date(2024, 1, 1), date(2025, 1, 1))
+
+    assert waited == [(1, 1.1)]
