@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -48,6 +49,7 @@ MOST = 2**63 - 1
 # Prices and ratios beyond these powers of ten are none; there are exponents with which even a product fails.
 MOST_MAGNITUDES = 18
 MAX_PAGES = 200
+_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 # What reading a body of another shape than agreed runs into.
 SHAPE_ERRORS = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -248,8 +250,10 @@ def number(value: Any) -> Decimal | None:
     """A finite Decimal of a JSON number or of the text of one; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
         return None
-    # Python reads other scripts' digits and 1_000 as well.
+    # Python reads other scripts' digits and 1_000 as well; and 12,5 is twelve and a half where it is written.
     if isinstance(value, str) and (not value.isascii() or "_" in value):
+        return None
+    if isinstance(value, str) and "," in value and not _GROUPED.fullmatch(value.strip()):
         return None
     try:
         found = Decimal(value.replace(",", "") if isinstance(value, str) else value)

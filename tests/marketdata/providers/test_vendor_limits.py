@@ -162,3 +162,19 @@ def test_a_refused_stream_waits_neither_no_time_nor_for_years(text, wait):
 
     assert isinstance(refusal, RateLimited)
     assert refusal.retry_at == NOW + wait
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("1,234.5", Decimal("1234.5")),
+        ("-12,345,678", Decimal(-12345678)),
+        ("12,5", None),
+        ("1,2345", None),
+        (",123", None),
+        ("1,,234", None),
+        ("1.234,5", None),
+    ],
+)
+def test_a_comma_groups_thousands_and_is_no_decimal_point(text, meant):
+    assert number(text) == meant
