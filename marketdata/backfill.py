@@ -7,24 +7,20 @@ conditional UPDATE has claimed the ticker, so that any number of tasks cost two 
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 
 from django.db.models import Q
 from kombu.exceptions import OperationalError as QueueAway
 
-from core import clock, http, metrics
+from core import clock, metrics
 from marketdata import day_bars, lookup, store
+from marketdata.asking import ask_in_bulk
 from marketdata.errors import NotFound, PlanLocked, ProviderError
-from marketdata.models import Cause, Ticker
-from marketdata.providers import chain, registry
+from marketdata.models import Ticker
 from marketdata.providers.base import Interval, Provider
-from marketdata.providers.chain import Asking
 from marketdata.providers.registry import Purpose
-from marketdata.quota import Priority
 from marketdata.quotes import Bar, Quote
 
 logger = logging.getLogger(__name__)
@@ -34,7 +30,6 @@ MINUTE_SPAN = timedelta(hours=24)
 LOADED_FOR = timedelta(hours=6)
 # A claim runs out by itself, for the case that its process is killed: above the time limit of a task.
 CLAIMED_FOR = timedelta(minutes=2)
-BACKFILL = Asking(Priority.BACKFILL, Cause.BACKFILL)
 
 
 def ask_for(symbols: Iterable[str]) -> None:
@@ -106,23 +101,12 @@ def _ask(
     symbol: str, purpose: Purpose, interval: Interval, start: datetime, end: datetime
 ) -> list[Bar] | None:
     """None when asking again later may help."""
-    candidates = registry.candidates(symbol, purpose=purpose)
-    if not candidates:
-        return []
 
     async def ask(provider: Provider) -> list[Bar]:
         return await provider.fetch_bars(symbol, interval, start, end)
 
     try:
-        return asyncio.run(_closing(chain.first(purpose, symbol, candidates, ask, BACKFILL)))
+        return ask_in_bulk(purpose, symbol, ask)
     except ProviderError as error:
         logger.warning("no %s bars of %s: %s", interval.value, symbol, error)
         return [] if isinstance(error, (NotFound, PlanLocked)) else None
-
-
-async def _closing(answer: Coroutine[Any, Any, list[Bar]]) -> list[Bar]:
-    """A loop of its own ends with its connections closed."""
-    try:
-        return await answer
-    finally:
-        await http.close_client()
