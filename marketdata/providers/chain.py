@@ -90,7 +90,7 @@ async def attempt(
         try:
             answer = await _within(budget_s, ask, provider.name)
         except asyncio.CancelledError:  # we end; what was asked is paid for all the same
-            await in_thread(_book, provider, calls, asking.cause)
+            await in_thread(_abandon, provider, name, before, calls, asking.cause)
             raise
     took_s = clock.monotonic() - began
     kind = answer.kind if isinstance(answer, ProviderError) else Kind.OK
@@ -157,6 +157,14 @@ def _settle(
             logger.error("%s refuses our key", provider.name)
     else:
         breakers.succeeded(name, before)
+
+
+def _abandon(
+    provider: Provider, name: str, before: breakers.Reading, calls: Sequence[Call], cause: Cause
+) -> None:
+    _book(provider, calls, cause)
+    if before.state is State.HALF_OPEN:
+        breakers.release(name)  # the probe told nothing
 
 
 def _book(provider: Provider, calls: Sequence[Call], cause: Cause) -> None:

@@ -211,6 +211,24 @@ async def test_a_probe_that_hangs_keeps_everybody_else_away(main, other):
     assert await run(main, other) == main.actions
 
 
+async def test_a_probe_whose_asker_is_stopped_is_left_to_the_next_one(main, other):
+    main.failure = ProviderDown()
+    for _ in range(FAIL_MAX):
+        await run(main, other)
+    main.failure, main.hangs = None, asyncio.Event()
+    main.begun.clear()
+    pass_window(main)
+    probe = asyncio.create_task(run(main, other))
+    await main.begun.wait()
+
+    probe.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probe
+
+    main.hangs.set()
+    assert await run(main, other) == main.actions
+
+
 async def test_a_provider_that_is_back_is_the_first_again(main, other):
     main.failure = ProviderDown()
     for _ in range(FAIL_MAX):
