@@ -107,7 +107,7 @@ class PriceAdmin(ModelAdmin[Price]):
 @admin.register(ProviderCall)
 class ProviderCallAdmin(ReadOnlyAdmin[ProviderCall]):
     list_display = [
-        "at", "provider_and_plan", "endpoint", "cause", "number", "bought", "outcome", "status", "size", "took",
+        "at", "provider_and_plan", "endpoint", "outcome", "bought", "took", "number", "cause", "status", "size",
     ]  # fmt: skip
     list_filter = ["provider", "outcome", "cause", "endpoint"]
     date_hierarchy = "at"
