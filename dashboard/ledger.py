@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import tee
+from threading import Lock
 
 from django.conf import settings
 from django.core.cache import cache
@@ -24,6 +25,8 @@ from subscriptions.models import Subscription, WatchInterval
 
 CACHE_S = 60
 ROWS_AT_ONCE = 5_000
+# Whoever comes while a report is made waits for it instead of making it as well.
+_one_at_a_time = Lock()
 LONGEST = timedelta(days=31)
 # The cause under which monthly fees stand.
 FEE = "fee"
@@ -90,9 +93,13 @@ def cached_report(window: Window) -> Report:
     """For pages: at most so old as CACHE_S, the same for everybody who may see it."""
     key = f"costs:1:{window.start.isoformat()}:{window.end.isoformat()}"
     found = cache.get(key)
-    if not isinstance(found, Report):
-        found = report(window)
-        cache.set(key, found, CACHE_S)
+    if isinstance(found, Report):
+        return found
+    with _one_at_a_time:
+        found = cache.get(key)
+        if not isinstance(found, Report):
+            found = report(window)
+            cache.set(key, found, CACHE_S)
     return found
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -7,6 +9,7 @@ import pytest
 from django.core.cache import cache
 
 from core import clock
+from dashboard import ledger
 from dashboard.cost_rows import HOUSE, NOBODY, GroupBy, rows_of, total_of
 from dashboard.costs import PARTS, Amount
 from dashboard.ledger import Window, cached_report, of_user, report, used_lately
@@ -220,3 +223,24 @@ def test_what_was_used_lately_is_counted_by_provider() -> None:
     call("AAPL", at=NOON + timedelta(seconds=1))
 
     assert used_lately(NOON, 60) == {"massive": 1, "finnhub": 1}
+
+
+def test_who_comes_while_a_report_is_made_does_not_make_it_again(monkeypatch):
+    made, found, others = [], report(WINDOW), 5
+    everybody_looked = threading.Barrier(others)
+    read = cache.get
+
+    def look(key):
+        if threading.get_ident() not in looked:
+            looked.add(threading.get_ident())
+            everybody_looked.wait(20)
+        return read(key)
+
+    looked: set[int] = set()
+    monkeypatch.setattr(ledger.cache, "get", look)
+    monkeypatch.setattr(ledger, "report", lambda window: made.append(window) or found)
+    with ThreadPoolExecutor(others) as pool:
+        reports = list(pool.map(lambda _: cached_report(WINDOW).window, range(others)))
+
+    assert made == [WINDOW]
+    assert reports == [WINDOW] * others
