@@ -1,4 +1,4 @@
-"""The calendar of this process: the rules with the operator's exceptions of the administration on top.
+"""The calendar of this process: the rules with the operator's exceptions of the administration on top, today's splits.
 
 `calendar()` never waits: it is asked on event loops and for every quote. `refresh()` reads the exceptions, at most
 once a minute, and is called where the database is asked anyway: by the timer that fetches, by the owner of the tape,
@@ -11,6 +11,7 @@ import threading
 
 from core import clock, metrics
 from core.outages import DATABASE_ERRORS
+from marketdata import splits
 from marketdata.calendar import Calendar, SpecialDay
 from marketdata.models import CalendarException
 
@@ -41,11 +42,10 @@ def refresh() -> None:
 def reread() -> None:
     """The same at once: what an operator has just saved counts in his own process."""
     try:
-        found = [special_day(row) for row in CalendarException.objects.all()]
+        use([special_day(row) for row in CalendarException.objects.all()])
+        splits.reread()
     except DATABASE_ERRORS:
         metrics.database_failures.labels(used_by="calendar").inc()
-        return
-    use(found)
 
 
 def use(exceptions: list[SpecialDay]) -> None:

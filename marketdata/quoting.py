@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core import clock
+from marketdata import splits
 from marketdata.acceptance import broken_sides, impossible
 from marketdata.errors import Malformed, NotFound, ProviderError
 from marketdata.providers import attempts, chain
@@ -101,8 +102,6 @@ def _believed(symbol: str, answers: Mapping[str, Quote | ProviderError]) -> Quot
     if answer.symbol != symbol or impossible(tick, clock.now_us(), max_age_us=clock.now_us()):
         return Malformed(f"{answer.provider} said a price that cannot be true")
     broken: dict[str, Any] = dict.fromkeys(broken_sides(tick))
-    if not broken:
-        return answer
     if "previous_close" in broken:
         broken |= {"change": None, "change_percent": None}
-    return replace(answer, **broken)
+    return splits.in_shares_of_today(replace(answer, **broken) if broken else answer)

@@ -11,7 +11,8 @@ import pytest
 
 from core import clock
 from core.redis import client
-from marketdata import quoting
+from marketdata import quoting, splits
+from marketdata.baseline import Split
 from marketdata.errors import (
     BadRequest,
     Malformed,
@@ -221,3 +222,26 @@ async def test_no_more_requests_at_once_than_agreed():
     await fetch(Busy(name="main", batch=1), symbols=[f"S{n}" for n in range(30)])
 
     assert 0 < most <= quoting.PARALLEL
+
+
+# --- on the morning of a split
+
+
+@pytest.mark.parametrize(("close", "high"), [("396", "404"), ("99", "101")])
+async def test_on_the_day_of_a_split_yesterdays_close_is_in_shares_of_today(main, monkeypatch, close, high):
+    """Some vendors adjust it in the morning, others later; a change of -75 % is never shown."""
+    now = clock.now()
+    morning_us = int((now - timedelta(hours=1)).timestamp()) * 1_000_000
+    monkeypatch.setattr(splits, "_of_today", {"A": Split(morning_us, Decimal(4))})
+    told = make_quote(
+        "A", "100", previous_close=Decimal(close), high=Decimal(high), change=100 - Decimal(close),
+        change_percent=Decimal("1.0101") if close == "99" else Decimal("-74.7475"),
+    )  # fmt: skip
+    main.outcomes["A"] = told
+
+    found = (await fetch(main, symbols=["A"]))["A"]
+
+    assert (found.previous_close, found.high, found.change) == (99, 101, 1)
+    assert found.change_percent == Decimal("1.0101")
+    main.outcomes["A"] = yesterdays = replace(told, as_of=now - timedelta(hours=2))
+    assert (await fetch(main, symbols=["A"]))["A"] == yesterdays

@@ -4,12 +4,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from django.db import connections
 
 from core import clock
+from marketdata import market_hours, splits
 from marketdata.baseline import Split
 from marketdata.models import CorporateAction
 from marketdata.splits import morning_of, split_factor, splits_on, today
 from tests.factories import make_ticker
+from tests.outages import postgres_switch
 
 DAY = date(2026, 3, 4)
 
@@ -52,3 +55,23 @@ def test_only_this_mornings_splits_of_these_tickers_count():
     ids = {symbol: tickers[symbol].pk for symbol in ("AAPL", "MSFT", "NVDA")}
 
     assert splits_on(DAY, ids) == {"AAPL": Split(morning_of(DAY), Decimal(4))}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_process_reads_todays_splits_with_the_calendar_and_keeps_them_while_the_database_is_away(
+    monkeypatch,
+):
+    monkeypatch.setattr(splits, "_of_today", {})
+    monkeypatch.setattr(market_hours, "_read_at", None)
+    CorporateAction.objects.create(
+        ticker=make_ticker("AAPL"), kind="split", ex_date=today(), provider="x", loaded_at=clock.now(),
+        split_from=1, split_to=4,
+    )  # fmt: skip
+    market_hours.refresh()
+    known = dict(splits._of_today)
+    connections.close_all()
+    with postgres_switch() as postgres:
+        postgres.off()
+        market_hours.reread()
+
+    assert known == splits._of_today == {"AAPL": Split(morning_of(today()), Decimal(4))}
