@@ -47,6 +47,8 @@ class _Outage:
 
     def __init__(self) -> None:
         self._until: float | None = None
+        self.ended = 0
+        """How often it has answered: a failure that began before the latest answer says nothing any more."""
         self._lock = threading.Lock()
 
     def lasts(self) -> bool:
@@ -58,13 +60,15 @@ class _Outage:
             self._until = now + LEFT_ALONE_S
             return False
 
-    def begins(self) -> None:
+    def begins(self, ended: int) -> None:
         with self._lock:
-            self._until = clock.monotonic() + LEFT_ALONE_S
+            if ended == self.ended:
+                self._until = clock.monotonic() + LEFT_ALONE_S
 
     def ends(self) -> None:
         with self._lock:
             self._until = None
+            self.ended += 1
 
 
 _outage = _Outage()
@@ -74,12 +78,12 @@ def if_there(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """For what can do without the database: raises OperationalError at once while it is away."""
     if _outage.lasts():
         raise OperationalError("the database let wait a moment ago")
-    began = clock.monotonic()
+    began, ended = clock.monotonic(), _outage.ended
     try:
         found = function(*args, **kwargs)
     except DATABASE_ERRORS:
         if clock.monotonic() - began >= SLOW_S:
-            _outage.begins()
+            _outage.begins(ended)
         raise
     _outage.ends()
     return found

@@ -70,3 +70,18 @@ def test_when_it_answers_again_everybody_asks(slow):
     slow.away = False
 
     assert [slow.ask() for _ in range(3)] == [7] * 3
+
+
+def test_a_failure_that_began_before_the_latest_answer_stops_nobody(slow):
+    answer = slow.answer
+
+    def overtaken() -> int:
+        slow.away, slow.answer = False, answer
+        assert slow.ask() == 7
+        slow.now += SLOW_S
+        raise OperationalError("away")
+
+    slow.answer = overtaken
+    assert slow.ask() is None
+
+    assert slow.ask() == 7
