@@ -30,6 +30,8 @@ T = TypeVar("T")
 WINDOW_S = 0.1
 # What the latest fetch counts for in the typical one.
 LATEST_SHARE = 0.2
+# How long a closing fetcher waits for what its threads are doing.
+LEAVE_S = 5.0
 # How often a process looks whether another one's fetch has arrived.
 POLL_S = 0.02
 # Steps that wait for Redis or PostgreSQL at the same time. asyncio's own number is by cores, and a few slow writes
@@ -114,18 +116,23 @@ class BatchFetcher:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="fetcher"))
+                workers = ThreadPoolExecutor(THREADS, thread_name_prefix="fetcher")
+                self._loop.set_default_executor(workers)
                 self._thread = threading.Thread(
-                    target=self._serve, args=(self._loop,), name="fetcher", daemon=True
+                    target=self._serve, args=(self._loop, workers), name="fetcher", daemon=True
                 )
                 self._thread.start()
             return self._loop
 
-    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop, workers: ThreadPoolExecutor) -> None:
         try:
             loop.run_forever()
             loop.run_until_complete(self._abandon())
         finally:
+            # What a worker is writing it may end, and give its connection back; none is waited for longer.
+            leaving = threading.Thread(target=workers.shutdown, daemon=True)
+            leaving.start()
+            leaving.join(LEAVE_S)
             loop.close()
 
     async def _abandon(self) -> None:

@@ -105,6 +105,8 @@ def _look(
     for tier in (cache.from_memory, cache.from_redis, _from_database):
         rest = [symbol for symbol in symbols if symbol not in good]
         for symbol, found in tier(rest).items():
+            if registry.is_dismissed(found.quote.provider):
+                continue
             if is_good(found, now):
                 good[symbol] = found
             if symbol not in known or found.quote.as_of > known[symbol].quote.as_of:

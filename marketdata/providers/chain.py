@@ -152,6 +152,10 @@ def _settle(
         assert isinstance(answer, ProviderError)
         quota.block(provider.name, answer.retry_at or clock.now() + DEFAULT_WAIT)
         breakers.release(name)
+    elif (
+        kind is Kind.AUTH and cause is Cause.CHECK
+    ):  # its key may be of one shell only: no reason to stop others
+        breakers.release(name)
     elif kind is Kind.AUTH:
         if breakers.hold(name, breakers.REFUSED_S):
             logger.error("%s refuses our key", provider.name)

@@ -38,6 +38,8 @@ FACTORIES: Mapping[str, str] = {
     "yahoo": "marketdata.providers.yahoo.from_settings",
 }
 
+INVENTED = frozenset({"replay", "simulator"})
+
 _made: tuple[Provider, ...] | None = None
 _lock = threading.Lock()
 
@@ -80,6 +82,11 @@ def candidates(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> tuple[Provi
     real = any(one.covers(symbol) and not one.capabilities.simulated for one in providers())
     kept = [one for one in able if not one.capabilities.simulated] if real else able[:1]
     return tuple(kept)
+
+
+def is_dismissed(name: str) -> bool:
+    """Whether this provider invents prices and is configured no more: what it left behind must not pass for real."""
+    return name in INVENTED and name not in settings.MARKETDATA_PROVIDERS
 
 
 def can(capabilities: Capabilities, purpose: Purpose) -> bool:

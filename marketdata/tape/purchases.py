@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from marketdata import lookup
 from marketdata.errors import Kind
+from marketdata.freshness import provider_named
 from marketdata.metering import Call
 from marketdata.models import Cause
 from marketdata.providers.base import Unit
@@ -55,8 +56,10 @@ class Meter:
 
 
 def _purchase(name: str, seconds: Mapping[str, float], at: datetime) -> Call:
+    provider = provider_named(name)
     return Call(
         provider=name,
+        plan=provider.capabilities.plan if provider else "",
         endpoint=ENDPOINT,
         at=at,
         kind=Kind.OK,

@@ -92,3 +92,14 @@ def test_how_long_a_fetch_takes_is_learned(provider, monkeypatch):
     lookup.get_quotes(["AAPL"])
 
     assert 0 < lookup.fetcher.typical_s < 60
+
+
+def test_what_an_abandoned_simulation_left_behind_is_no_price(provider, settings):
+    settings.MARKETDATA_PROVIDERS = ["alpaca"]
+    cache.remember(Found(make_quote("AAPL", "5", provider="replay"), streaming=False))
+    cache.remember(Found(make_quote("IBM", "6", provider="massive"), streaming=False))
+
+    found = lookup.get_quotes(["AAPL", "IBM"])
+
+    assert {symbol: one.price for symbol, one in found.items()} == {"AAPL": 100, "IBM": 6}
+    assert provider.requests == [["AAPL"]]
