@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from dashboard.status import status_of
+from dashboard.status import status_lately
 
 
 @require_safe
@@ -16,4 +16,4 @@ from dashboard.status import status_of
 def status_page(request: HttpRequest) -> HttpResponse:
     """Public; who is staff also sees quotas and what the chain did."""
     staff = cast("User", request.user).is_staff
-    return render(request, "dashboard/status.html", {"view": status_of(staff=staff), "staff": staff})
+    return render(request, "dashboard/status.html", {"view": status_lately(staff=staff), "staff": staff})

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def provider(settings):
     redis().flushall()
     cache.forget_memory()
+    status._kept.clear()
     settings.DEMO_SYMBOLS = []
     one = Scripted(name="one", windows=(Window(10, 60),))
     with registry.override(one):
@@ -118,3 +119,16 @@ def test_an_old_price_is_a_problem(client):
     )
 
     assert "The price of AAPL has not been checked for a while." in page(client)
+
+
+def test_many_visitors_cost_one_look(client, monkeypatch):
+    looks = []
+    look = status.status_of
+    monkeypatch.setattr(status, "status_of", lambda **whose: looks.append(whose) or look(**whose))
+
+    for _ in range(3):
+        page(client)
+    client.force_login(make_staff())
+    page(client)
+
+    assert looks == [{"staff": False}, {"staff": True}]
