@@ -44,6 +44,14 @@ def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     _forgive()
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine must not make an old price of a new one: who says nothing of his patience has a lot."""
+    from marketdata import lookup  # noqa: PLC0415 -- likewise
+
+    monkeypatch.setitem(lookup.get_quotes.__kwdefaults__, "patience_s", 30.0)
+
+
 _DATABASE = {"db", "transactional_db", "django_db_setup", "live_server"}
 
 

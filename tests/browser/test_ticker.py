@@ -74,11 +74,10 @@ def test_a_ticker_that_was_only_looked_at_takes_no_place_afterwards(page: Page, 
 
 def test_dividends_and_splits_are_told_beside_the_chart(page: Page, alice: str) -> None:
     """And marked in it, which a canvas does not tell; that nothing fails there is watched for every page."""
-    page.goto("/tickers/IBM/")
+    with page.expect_response(re.compile("/api/v1/tickers/IBM/actions/")) as answered:
+        page.goto("/tickers/IBM/")
+    assert len(answered.value.json()["results"]) >= 40
     told = page.get_by_role("region", name="Dividends and splits")
     expect(told.locator("tbody tr").first).to_contain_text(re.compile(r"201[23].*Dividend.*0\.\d\d USD"))
-    with page.expect_response(re.compile("/api/v1/tickers/IBM/actions/")) as answered:
-        page.reload()
-    assert len(answered.value.json()["results"]) >= 40
     page.get_by_role("button", name="5Y", exact=True).click()
     expect(page.locator("[data-summary]")).to_contain_text("in five years")
