@@ -76,9 +76,19 @@ def from_redis(wishes: Sequence[Sequence[str]], quotes: dict[str, Quote], result
     }  # fmt: skip
     result.must(each == 1.0, f"a read took {each} round trips")
     result.bars.append(at_most("redis_8_us_p50", median(took), 150))
+    pings = [timed_ping() for _ in wishes[: len(wishes) // 4]]
+    result.baseline["redis_ping_us_p50"] = median(pings)
+    result.ratio["redis_vs_ping"] = median(took) / median(pings)
     naive = timed(one_after_the_other, wishes[: len(wishes) // 4], quotes, result, "single reads")
     result.baseline["redis_8_single_reads_us_p50"] = median(naive)
     result.ratio["redis_vs_single_reads"] = median(naive) / median(took)
+
+
+def timed_ping() -> float:
+    """Microseconds of a round trip with nothing in it: the least that any read costs on this machine."""
+    began = time.perf_counter_ns()
+    client().ping()
+    return (time.perf_counter_ns() - began) / 1000
 
 
 def one_after_the_other(symbols: Sequence[str]) -> dict[str, Found]:
