@@ -80,14 +80,6 @@ class Answer:
         mine = (shared or self.shared).requests
         return Decimal(100) - Decimal(100) * mine / other.requests if other.requests else Decimal(0)
 
-    @property
-    def saved_usd(self) -> Decimal:
-        return self.alone.usd - self.shared.usd
-
-    @property
-    def saved_usd_percent(self) -> Decimal:
-        return Decimal(100) * self.saved_usd / self.alone.usd if self.alone.usd else Decimal(0)
-
 
 def answer(scenario: Scenario) -> Answer:
     distinct = distinct_tickers(
