@@ -3,9 +3,13 @@
 Groups        `tk_…`  one ticker; its members are server processes, never browsers
               `tape`  what the owners of the tape say about themselves
 Events        quote.ticked  {s: symbol, e: epoch, n: number within the epoch, d: the JSON text for clients}
+                            and where known z: size of the last trade, b and a: bid and ask as price text
+              bar.closed    {s: symbol, e: epoch, t: start of the minute in Unix seconds, o, h, l, c: price text,
+                            v: volume}; to the ticker's group, when the minute is over and two seconds have passed
               tape.beat     {shard, of: how many shards, e: epoch, t: Unix ms}; every second while an owner is alive
 
-A group message is a doorbell: it can be lost. Whoever listens also reads the latest state again on a timer.
+A group message is a doorbell: it can be lost. Whoever listens also reads the latest state again on a timer. A closed
+bar is told at most once in a term, also when a trade is corrected later: the bar that lasts is in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -17,10 +21,14 @@ from channels.layers import get_channel_layer
 
 from core.channel_layer import FencedPubSubChannelLayer, Update
 
-__all__ = ["QUOTE_TICKED", "TAPE_BEAT", "TAPE_GROUP", "Receiver", "Update", "publish", "publish_many"]
+__all__ = [
+    "BAR_CLOSED", "QUOTE_TICKED", "TAPE_BEAT", "TAPE_GROUP",
+    "Receiver", "Update", "publish", "publish_many", "tell_many",
+]  # fmt: skip
 
 TAPE_GROUP = "tape"
 QUOTE_TICKED = "quote.ticked"
+BAR_CLOSED = "bar.closed"
 TAPE_BEAT = "tape.beat"
 
 
@@ -36,6 +44,11 @@ async def publish(group: str, event: dict[str, Any]) -> None:
 async def publish_many(updates: Sequence[Update], *, epoch: int, epoch_key: str, latest_key: str) -> bool:
     """Store and tell all updates in one fenced call; False when `epoch` is no longer the highest."""
     return await _layer().publish_many(updates, epoch=epoch, epoch_key=epoch_key, latest_key=latest_key)
+
+
+async def tell_many(messages: Sequence[tuple[str, dict[str, Any]]], *, epoch: int, epoch_key: str) -> bool:
+    """Tell each (group, event) in one fenced call; False when `epoch` is no longer the highest."""
+    return await _layer().tell_many(messages, epoch=epoch, epoch_key=epoch_key)
 
 
 async def reset() -> None:

@@ -89,6 +89,8 @@ def encode(quote: Quote) -> bytes:
         fields["halted"] = True
     if quote.delayed_s:
         fields["delayed_s"] = quote.delayed_s
+    if quote.size:
+        fields["size"] = quote.size
     if quote.rebased:
         fields["rebased"] = True
     return orjson.dumps(fields)
@@ -119,6 +121,7 @@ def _quote_of(fields: dict[str, Any]) -> Quote:
         replay_date=date.fromisoformat(replay_date) if replay_date else None,
         halted=fields.get("halted", False),
         delayed_s=fields.get("delayed_s", 0),
+        size=fields.get("size", 0),
         rebased=fields.get("rebased", False),
         **prices,
     )

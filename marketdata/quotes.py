@@ -104,6 +104,8 @@ class Quote:
     delayed_s: int = 0
     epoch: int = 0
     seq: int = 0
+    size: int = 0
+    """Of the trade that made this price, as far as it streamed; PostgreSQL does not keep it."""
     rebased: bool = False
     """As of a tick: what compares prices begins anew here, since the difference to the one before is no move."""
     stale: bool = False
@@ -213,6 +215,7 @@ def quote_of(tick: Tick, *, received_at: datetime, ttl: timedelta, epoch: int = 
         rebased=tick.rebased,
         epoch=epoch,
         seq=seq,
+        size=tick.size,
     )
 
 

@@ -15,7 +15,7 @@ import redis.asyncio
 from channels.layers import get_channel_layer
 from django.conf import settings
 
-from core import clock
+from core import clock, live
 from core.database import in_thread
 from core.outages import DATABASE_ERRORS
 from core.redis import client, close_async_client
@@ -40,11 +40,12 @@ QUICK = {
 
 
 class Tape:
-    """Serves one shard; `events` are all that was published, in order, with whatever epoch."""
+    """Serves one shard; `events` are all quotes that were published, in order, with whatever epoch."""
 
     def __init__(self, provider: Scripted, redis_url: str) -> None:
         self.provider = provider
         self.events: list[dict[str, Any]] = []
+        self.closed_bars: list[dict[str, Any]] = []
         self.sent: list[Tick] = []
         self._redis_url = redis_url
         self._last_us = 0
@@ -195,7 +196,9 @@ class Tape:
             heard.set()
             async for message in pubsub.listen():
                 if message["type"] == "pmessage":
-                    self.events.append(layer.deserialize(message["data"]))
+                    event = layer.deserialize(message["data"])
+                    kept = self.closed_bars if event["type"] == live.BAR_CLOSED else self.events
+                    kept.append(event)
 
     async def close(self) -> None:
         await self.kill()

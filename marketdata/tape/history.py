@@ -15,8 +15,8 @@ from typing import NamedTuple
 from marketdata import freshness, store
 from marketdata.models import MinuteBar
 from marketdata.quotes import EPOCH, Bar, Correction, Quote, Tick
+from marketdata.tape.closing import MINUTE_US, Closings
 
-MINUTE_US = 60_000_000
 # Of one minute of one symbol; what came before them cannot be taken back any more.
 KEPT_TRADES = 1_000
 
@@ -110,6 +110,7 @@ class History:
     """Collects on the loop; `take_*` hands over what changed since, for a thread to write."""
 
     def __init__(self) -> None:
+        self.closings = Closings()
         self._running: dict[str, _Running] = {}
         self._before: dict[str, _Running] = {}
         self._since: dict[str, int] = {}
@@ -130,6 +131,7 @@ class History:
             price = tick.price
             bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
             bar.keep(tick)
+            self.closings.begin(tick.symbol, minute, bar, delayed_s=tick.delayed_s)
         elif minute == bar.minute:
             bar.add(tick)
         self._changed_bars.add(tick.symbol)
@@ -218,7 +220,8 @@ class History:
             if bar.symbol not in self._running:
                 minute = (bar.start - EPOCH) // timedelta(minutes=1)
                 stored_sum = _Sum(bar.open, bar.high, bar.low, bar.close, bar.volume)
-                self._running[bar.symbol] = _Running(minute, *stored_sum, base=stored_sum)
+                resumed = self._running[bar.symbol] = _Running(minute, *stored_sum, base=stored_sum)
+                self.closings.begin(bar.symbol, minute, resumed)
 
     def close(self, symbols: Collection[str]) -> None:
         """Nobody takes back trades of these any more; the running minute goes on if they are opened again in it."""

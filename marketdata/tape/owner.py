@@ -29,7 +29,7 @@ from marketdata.tape import history, openset, report
 from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
 from marketdata.tape.knowledge import Knowledge
-from marketdata.tape.publish import publish_quotes
+from marketdata.tape.publish import publish_closed_bars, publish_quotes
 from marketdata.tape.purchases import Meter, first_quotes
 from marketdata.tape.saying import Saying
 from marketdata.tape.sharding import shard_of
@@ -49,6 +49,7 @@ REST_SHARE, LONGEST_REST_S = 4, 0.25
 CLOSE_GRACE_S = 0.75
 STORE_QUOTES_EVERY_S = 1.0
 STORE_BARS_EVERY_S = 10.0
+CLOSE_BARS_EVERY_S = 0.5
 REPORT_EVERY_S = 2.0
 BEAT_EVERY_S = 1.0
 SAY_EVERY_S = 0.5
@@ -164,6 +165,7 @@ class Term:
         self._tasks.start(self._every(RECONCILE_EVERY_S, self._reconcile, self._wake))
         self._tasks.start(self._every(SAY_EVERY_S, self._say_streaming, self._saying.changed))
         self._tasks.start(self._every(CONFLATE_EVERY_S, self._publish))
+        self._tasks.start(self._every(CLOSE_BARS_EVERY_S, self._close_bars))
         self._tasks.start(self._every(STORE_QUOTES_EVERY_S, self._store_quotes))
         self._tasks.start(self._every(STORE_BARS_EVERY_S, self._store_bars))
         self._tasks.start(self._every(REPORT_EVERY_S, self._report))
@@ -320,6 +322,11 @@ class Term:
             self._conflator.put_back(numbered)
             raise
         metrics.quotes_published.inc(len(quotes))
+
+    async def _close_bars(self) -> None:
+        bars = self._history.closings.take(clock.now_us())
+        if bars and not await publish_closed_bars(bars, shard=self.shard, epoch=self.epoch):
+            raise LeaseLost
 
     async def _listen(self) -> None:
         """Wake-ups from whoever changed the demand."""

@@ -44,6 +44,7 @@ EXTREME = Quote(
     delayed_s=900,
     epoch=2**40,
     seq=2**41,
+    size=2**42,
 )
 PRICES = st.decimals(Decimal("0.00000001"), Decimal(10**11), places=8)
 

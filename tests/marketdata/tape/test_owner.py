@@ -334,3 +334,40 @@ async def test_bars_whose_write_was_cancelled_are_written_with_the_next_one(tape
     await asyncio.gather(task, return_exceptions=True)
 
     assert [bar.close for bar in term._history.take_minute_bars()] == [1]
+
+
+async def test_a_minute_that_is_over_is_told_once_to_the_group(tape, monkeypatch):
+    monkeypatch.setattr(owner, "CLOSE_BARS_EVERY_S", 0.05)
+    await tape.watch("AAPL")
+    office = await begin()
+    await tape.opens("AAPL")
+    tape.send("AAPL", "100.00", "101.50", "101.00", size=7)
+    await tape.publishes("AAPL", "101.00")
+    closings = office.term._history.closings
+    take = closings.take
+    monkeypatch.setattr(closings, "take", lambda now_us: take(now_us + 120_000_000))  # two minutes later
+    await tape.until(lambda: tape.closed_bars)
+    tape.send("AAPL", "102.00")
+    await tape.publishes("AAPL", "102.00")
+    await office.end()
+
+    minute = tape.sent[0].as_of_us // 60_000_000
+    told = [event for event in tape.closed_bars if event["t"] == minute * 60]
+    assert told == [
+        {
+            "type": "bar.closed", "s": "AAPL", "e": office.term.epoch, "t": minute * 60,
+            "o": "100.00", "h": "101.50", "l": "100.00", "c": "101.00", "v": 21,
+        }
+    ]  # fmt: skip
+
+
+async def test_a_bar_that_closes_under_a_former_owner_ends_its_term(tape):
+    office = await begin()
+    term = office.term
+    await office.end()
+    client().set(openset.epoch_key(0), term.epoch + 1)
+    term.open = {"AAPL"}
+    term.on_ticks([Tick("AAPL", Decimal(1), 1, 1, clock.now_us() - 120_000_000, "scripted")])
+
+    with pytest.raises(owner.LeaseLost):
+        await term._close_bars()

@@ -12,9 +12,10 @@ from channels.layers import get_channel_layer
 from core import live
 from core.redis import client, close_async_client
 from marketdata.cache import LATEST_KEY, decode
+from marketdata.quotes import Bar
 from marketdata.symbols import group_name
 from marketdata.tape.openset import epoch_key
-from marketdata.tape.publish import frame_of, publish_quotes
+from marketdata.tape.publish import frame_of, publish_closed_bars, publish_quotes
 from tests.providers import make_quote
 
 MOMENT = datetime(2026, 3, 2, 14, 30, 0, 123999, tzinfo=UTC)
@@ -93,3 +94,30 @@ async def test_shards_are_fenced_one_by_one(channel):
     await publish_quotes([], shard=0, epoch=9)
 
     assert await publish_quotes([make_quote("AAPL", epoch=4, seq=1)], shard=1, epoch=4)
+
+
+async def test_what_is_known_of_the_last_trade_and_the_book_stands_beside_the_text(channel):
+    await channel.join(group_name("AAPL"))
+    quote = make_quote("AAPL", "5", size=300, bid=Decimal("4.990"), ask=Decimal("5.0125"), epoch=3, seq=1)
+
+    await publish_quotes([quote], shard=0, epoch=3)
+
+    assert await channel.receive() == {
+        "type": live.QUOTE_TICKED, "s": "AAPL", "e": 3, "n": 1, "d": frame_of(quote),
+        "z": 300, "b": "4.99", "a": "5.0125",
+    }  # fmt: skip
+
+
+async def test_a_closed_bar_is_told_by_the_owner_only(channel):
+    await channel.join(group_name("AAPL"))
+    bar = Bar("AAPL", MOMENT.replace(microsecond=0), *map(Decimal, ("5", "6.5", "4.125", "5.50")), 2**40)
+
+    assert await publish_closed_bars([bar], shard=0, epoch=3)
+    assert not await publish_closed_bars([bar], shard=0, epoch=2)
+    await live.publish(group_name("AAPL"), {"type": "end"})
+
+    assert await channel.receive() == {
+        "type": live.BAR_CLOSED, "s": "AAPL", "e": 3, "t": 1772461800,
+        "o": "5.00", "h": "6.50", "l": "4.125", "c": "5.50", "v": 2**40,
+    }  # fmt: skip
+    assert (await channel.receive())["type"] == "end"
