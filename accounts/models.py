@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import re
+import secrets
+import string
 import uuid
-from typing import ClassVar
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import ClassVar, Self
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.auth.validators import UnicodeUsernameValidator
-from django.db import models
+from django.db import connection, models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -94,3 +100,78 @@ class User(AbstractBaseUser, PermissionsMixin):
     @property
     def limits(self) -> Limits:
         return limits_of(self.tier)
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def usable(self) -> Self:
+        """Those that let somebody in."""
+        return self.filter(revoked_at=None, user__is_active=True)
+
+    def touch(self, ids: Collection[int], now: datetime) -> None:
+        """They were used. A row that somebody else is busy with is skipped: he says the same."""
+        with connection.cursor() as cursor:
+            cursor.execute(TOUCH, {"ids": list(ids), "now": now, "before": now - ApiKey.USED_GRAIN})
+
+
+TOUCH = """
+UPDATE accounts_apikey SET last_used_at = %(now)s
+ WHERE id IN (SELECT id FROM accounts_apikey
+               WHERE id = ANY (%(ids)s) AND (last_used_at IS NULL OR last_used_at <= %(before)s)
+                 FOR NO KEY UPDATE SKIP LOCKED)
+"""
+
+
+ApiKeyManager = models.Manager.from_queryset(ApiKeyQuerySet)
+
+
+class ApiKey(models.Model):
+    """A program's way in, in the name of a user. Its text is shown once; only the hash of the whole text is kept.
+
+    The text: `ot_`, the 8 characters of `prefix`, which is public and tells keys apart, `_`, 40 secret ones.
+    """
+
+    PREFIX_LENGTH = 8
+    # 40 of 62 characters are 238 bits: nobody guesses, so a fast hash is enough and no salt is needed.
+    SECRET_LENGTH = 40
+    ALPHABET = string.digits + string.ascii_letters
+    TEXT = re.compile(rf"ot_([0-9A-Za-z]{{{PREFIX_LENGTH}}})_[0-9A-Za-z]{{{SECRET_LENGTH}}}")
+    # `last_used_at` need not be truer than this.
+    USED_GRAIN = timedelta(minutes=1)
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_keys")
+    name = models.CharField(max_length=80, help_text=_("What uses it, so that you know which one to revoke."))
+    prefix = models.CharField(_("key ID"), max_length=PREFIX_LENGTH, unique=True)
+    hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[ApiKeyManager[ApiKey]] = ApiKeyManager()
+
+    class Meta:
+        verbose_name = "API key"
+        ordering = ["-created_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix} {self.name}"
+
+    def is_use_unsaid(self, now: datetime) -> bool:
+        """Whether `last_used_at` is so old that a use is to be noted."""
+        return self.last_used_at is None or self.last_used_at <= now - self.USED_GRAIN
+
+    @classmethod
+    def make_text(cls) -> str:
+        def characters(length: int) -> str:
+            return "".join(secrets.choice(cls.ALPHABET) for _ in range(length))
+
+        return f"ot_{characters(cls.PREFIX_LENGTH)}_{characters(cls.SECRET_LENGTH)}"
+
+    @classmethod
+    def prefix_of(cls, text: str) -> str | None:
+        """The public part of a key's text; None for what cannot be a key."""
+        match = cls.TEXT.fullmatch(text)
+        return match[1] if match else None
+
+    @staticmethod
+    def hash_of(text: str) -> str:
+        return sha256(text.encode()).hexdigest()

@@ -16,12 +16,16 @@ class Tier(StrEnum):
 class Limits:
     label: str
     max_tickers: int
+    # The fastest cadence of the live stream, as a word of its protocol.
+    fastest: str
+    max_connections: int
+    max_api_keys: int
 
 
 LIMITS: dict[Tier, Limits] = {
-    Tier.FREE: Limits(label="Free", max_tickers=5),
-    Tier.PRO: Limits(label="Pro", max_tickers=10),
-    Tier.EXPERT: Limits(label="Expert", max_tickers=20),
+    Tier.FREE: Limits(label="Free", max_tickers=5, fastest="1s", max_connections=10, max_api_keys=2),
+    Tier.PRO: Limits(label="Pro", max_tickers=10, fastest="live", max_connections=20, max_api_keys=5),
+    Tier.EXPERT: Limits(label="Expert", max_tickers=20, fastest="live", max_connections=50, max_api_keys=10),
 }
 
 
