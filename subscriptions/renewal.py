@@ -9,15 +9,12 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
 
 from django.conf import settings
-from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.db import connection
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
 
+from accounts.credentials import Login, still_valid
 from accounts.models import User
 from accounts.tiers import limits_of
 from marketdata.models import Ticker
@@ -53,8 +50,7 @@ Pair = tuple[uuid.UUID, int]
 class Held:
     """What one connection has, as it was when the check began; `temporary` as in `streaming.Grant`."""
 
-    user_id: uuid.UUID
-    session_key: str | None
+    login: Login
     symbols: frozenset[str]
     temporary: Mapping[str, int]
 
@@ -77,8 +73,7 @@ class Watched:
 class _Findings:
     """What the database says about everybody who is connected."""
 
-    users: Mapping[uuid.UUID, User]
-    logins: Mapping[str, tuple[str, str]]
+    logins: Mapping[Login, User]
     watched: Mapping[uuid.UUID, Watched]
     refused: Collection[Pair] = field(default_factory=set)
 
@@ -87,33 +82,31 @@ def review(held: Sequence[Held]) -> list[Verdict]:
     """Renew what these connections stream; a verdict for each of them."""
     if not held:
         return []
-    users = User.objects.in_bulk({one.user_id for one in held})
-    found = _Findings(
-        users={pk: user for pk, user in users.items() if user.is_active},
-        logins=_logins({one.session_key for one in held if one.session_key}),
-        watched=_watched(users),
-    )
-    present = [one for one in held if _is_logged_in(one, found)]
-    found.refused = _renew(_to_renew(present, found), found.users)
+    logins = still_valid({one.login for one in held})
+    users = {user.pk: user for user in logins.values()}
+    found = _Findings(logins=logins, watched=_watched(users))
+    present = [one for one in held if one.login in logins]
+    found.refused = _renew(_to_renew(present, found), users)
     return [_verdict(one, found) for one in held]
 
 
 def _verdict(held: Held, found: _Findings) -> Verdict:
-    if not _is_logged_in(held, found):
-        return Verdict(ended=Refused("session_ended", "You are logged out. Log in and connect again."))
-    watched = found.watched.get(held.user_id, Watched())
+    user = found.logins.get(held.login)
+    if user is None:
+        return Verdict(ended=_ended(held.login))
+    watched = found.watched.get(user.pk, Watched())
     unpaid = held.symbols - watched.awake - set(settings.DEMO_SYMBOLS)
     asleep = {
         symbol
         for symbol in unpaid
         if (
-            (held.user_id, held.temporary[symbol]) in found.refused
+            (user.pk, held.temporary[symbol]) in found.refused
             if symbol in held.temporary
             else symbol in watched.dormant
         )
     }
     gone = unpaid - asleep - held.temporary.keys()
-    limits = limits_of(found.users[held.user_id].tier)
+    limits = limits_of(user.tier)
     lost = []
     if asleep:
         message = (
@@ -126,29 +119,10 @@ def _verdict(held: Held, found: _Findings) -> Verdict:
     return Verdict(lost=lost)
 
 
-# --- who is still logged in
-
-
-def _is_logged_in(held: Held, found: _Findings) -> bool:
-    user = found.users.get(held.user_id)
-    if user is None or held.session_key is None:
-        return user is not None
-    user_id, has = found.logins.get(held.session_key, ("", ""))
-    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return user_id == str(user.pk) and any(constant_time_compare(has, one) for one in hashes)
-
-
-def _logins(session_keys: Collection[str]) -> dict[str, tuple[str, str]]:
-    """Whom each session that still exists has logged in, and the hash that a new password invalidates."""
-    rows = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
-    return {key: _decoded(data) for key, data in rows.values_list("session_key", "session_data")}
-
-
-@lru_cache(maxsize=10_000)
-def _decoded(session_data: str) -> tuple[str, str]:
-    """The same text is the same login: nothing to decode anew every 20 s."""
-    data = Session(session_data=session_data).get_decoded()
-    return data.get(SESSION_KEY, ""), data.get(HASH_SESSION_KEY, "")
+def _ended(login: Login) -> Refused:
+    if login.api_key_id is not None:
+        return Refused("session_ended", "This API key is no longer valid. Connect again with another one.")
+    return Refused("session_ended", "You are logged out. Log in and connect again.")
 
 
 # --- what they may stream
@@ -165,10 +139,10 @@ def _watched(user_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, Watched]:
 
 def _to_renew(held: Iterable[Held], found: _Findings) -> set[Pair]:
     return {
-        (one.user_id, ticker)
+        (one.login.user_id, ticker)
         for one in held
         for symbol, ticker in one.temporary.items()
-        if symbol not in found.watched.get(one.user_id, Watched()).awake
+        if symbol not in found.watched.get(one.login.user_id, Watched()).awake
     }
 
 

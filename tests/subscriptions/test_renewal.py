@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,26 +9,33 @@ from django.contrib.sessions.models import Session
 from django.test import Client as Browser
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.credentials import Login
+from accounts.models import ApiKey, User
 from marketdata.models import Ticker
 from subscriptions import renewal, streaming, watchlist
 from subscriptions.models import Subscription
 from subscriptions.renewal import Held
+from tests.accounts.keys import make_api_key
 from tests.factories import PASSWORD, make_ticker, make_user
 
 pytestmark = [pytest.mark.django_db]
 
 
 def held(
-    user: User, *tickers: Ticker, temporary: tuple[Ticker, ...] = (), session: str | None = None
+    user: User,
+    *tickers: Ticker,
+    temporary: tuple[Ticker, ...] = (),
+    session: str = "",
+    api_key: int | None = None,
 ) -> Held:
     symbols = frozenset(ticker.symbol for ticker in [*tickers, *temporary])
-    return Held(user.pk, session, symbols, {ticker.symbol: ticker.pk for ticker in temporary})
+    login = Login(user.pk, user.tier, session_key=session, api_key_id=api_key)
+    return Held(login, symbols, {ticker.symbol: ticker.pk for ticker in temporary})
 
 
 def stream(user: User, *tickers: Ticker) -> Held:
     granted = streaming.grant(user.pk, [ticker.symbol for ticker in tickers])
-    return Held(user.pk, None, frozenset(granted.symbols), granted.temporary)
+    return Held(Login(user.pk, user.tier), frozenset(granted.symbols), granted.temporary)
 
 
 def lost(one: Held) -> list[tuple[str, list[str]]]:
@@ -120,8 +128,8 @@ def browser(alice: User) -> Browser:
     return browser
 
 
-def is_ended(user: User, browser_key: str | None) -> bool:
-    (verdict,) = renewal.review([held(user, session=browser_key)])
+def is_ended(user: User, browser_key: str = "", api_key: int | None = None) -> bool:
+    (verdict,) = renewal.review([held(user, session=browser_key, api_key=api_key)])
     return verdict.ended is not None and verdict.ended.code == "session_ended"
 
 
@@ -156,10 +164,20 @@ def test_a_deactivated_or_deleted_user_is_logged_out_everywhere(alice, browser):
     key = browser.session.session_key
     get_user_model().objects.update(is_active=False)
     assert is_ended(alice, key)
-    assert is_ended(alice, None)
+    assert is_ended(alice)
 
     get_user_model().objects.all().delete()
     assert is_ended(alice, key)
+
+
+def test_a_revoked_key_ends_what_came_in_with_it_and_nothing_else(alice, browser):
+    key, _ = make_api_key(alice)
+    assert not is_ended(alice, api_key=key.pk)
+
+    ApiKey.objects.update(revoked_at=timezone.now())
+
+    assert is_ended(alice, api_key=key.pk)
+    assert not is_ended(alice, browser.session.session_key)
 
 
 def test_an_ended_login_is_not_renewed():
@@ -179,5 +197,12 @@ def test_any_number_of_connections_costs_the_same_number_of_queries(django_asser
     many = [stream(make_user(), ticker) for _ in range(7)]
     with django_assert_num_queries(3):
         renewal.review(many)
+    for number, one in enumerate(many):
+        browser, user = Browser(), User.objects.get(pk=one.login.user_id)
+        browser.force_login(user)
+        ways = {"session_key": browser.session.session_key}, {"api_key_id": make_api_key(user)[0].pk}
+        many[number] = replace(one, login=Login(user.pk, user.tier, **ways[number % 2]))
+    with django_assert_num_queries(5):
+        assert [verdict.ended for verdict in renewal.review(many)] == [None] * 7
     with django_assert_num_queries(0):
         assert renewal.review([]) == []
