@@ -24,6 +24,7 @@ urlpatterns = [
     # Asked for by pages that are not ours, such as the administration's.
     path("favicon.ico", RedirectView.as_view(url=static("img/favicon.svg"), permanent=True)),
     path("api/v1/", include("config.api_urls")),
+    path("compat/", include("subscriptions.compat.urls")),
     path("account/signup/", SignupView.as_view(), name="account_signup"),
     path("account/", include("allauth.account.urls")),
     path("", include("dashboard.urls")),
