@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from django.http.response import HttpResponseBase
 from django.utils.http import urlencode
 from rest_framework.exceptions import NotAuthenticated, NotFound
 from rest_framework.generics import ListAPIView
@@ -18,6 +19,7 @@ from core import clock, metrics
 from core.outages import DATABASE_ERRORS
 from marketdata import attention, freshness
 from marketdata.api.bars import read_bars, stretch_of
+from marketdata.api.conditional import conditional
 from marketdata.api.permissions import require_login_unless_demo
 from marketdata.api.serializers import BarsQuery, QuotesQuery, SearchQuery, TickerSerializer
 from marketdata.api.tickers import ticker_or_404
@@ -97,18 +99,21 @@ class Bars(APIView):
 
 
 class Quotes(APIView):
-    """One outcome per symbol; a symbol that nobody lists is never asked of a provider."""
+    """One outcome per symbol; a symbol that nobody lists is never asked of a provider.
+
+    What programs poll that cannot hold a connection open: an answer that is the same is told in a line (304).
+    """
 
     permission_classes = [AllowAny]
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         asked = {**request.query_params.dict(), "symbols": ",".join(request.query_params.getlist("symbols"))}
         query = QuotesQuery(data=asked)
         query.is_valid(raise_exception=True)
         symbols = query.validated_data["symbols"]
         require_login_unless_demo(request, symbols)
         outcomes = quotes_of_known(symbols, query.validated_data.get("max_age"))
-        return Response({"results": [quote_payload(outcomes[s]) for s in symbols], "next": None})
+        return conditional(request, {"results": [quote_payload(outcomes[s]) for s in symbols], "next": None})
 
 
 def quotes_of_known(symbols: list[str], max_age_s: int | None) -> dict[str, Quote | NoQuote]:
