@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 
+from accounts import key_admin  # noqa: F401 -- registers its page
 from accounts.emails import forget_address
 from accounts.models import User
 from accounts.plan_changes import change_tier

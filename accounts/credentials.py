@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from django.contrib.auth import HASH_SESSION_KEY
@@ -33,7 +33,7 @@ class Login:
 
     user_id: uuid.UUID
     tier: str
-    session_key: str = ""
+    session_key: str = field(default="", repr=False)
     api_key_id: int | None = None
 
 
@@ -75,7 +75,7 @@ def api_keys(texts: Collection[str]) -> dict[str, ApiKey]:
     A key is found by its hash. How long the index takes could tell something about the hash of what was sent, which
     nobody can steer, and nothing about a key, so there is no comparison that has to take constant time.
     """
-    hashes = {ApiKey.hash_of(text): text for text in texts if ApiKey.prefix_of(text)}
+    hashes = {ApiKey.hash_of(text): text for text in texts if ApiKey.is_text(text)}
     if not hashes:
         return {}
     found = list(ApiKey.objects.usable().filter(hash__in=hashes).select_related("user"))

@@ -103,9 +103,16 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    def unrevoked(self) -> Self:
+        return self.filter(revoked_at=None)
+
     def usable(self) -> Self:
         """Those that let somebody in."""
-        return self.filter(revoked_at=None, user__is_active=True)
+        return self.unrevoked().filter(user__is_active=True)
+
+    def revoke(self, now: datetime) -> int:
+        """How many were still to be revoked."""
+        return self.unrevoked().update(revoked_at=now)
 
     def touch(self, ids: Collection[int], now: datetime) -> None:
         """They were used. A row that somebody else is busy with is skipped: he says the same."""
@@ -160,6 +167,13 @@ class ApiKey(models.Model):
         return self.last_used_at is None or self.last_used_at <= now - self.USED_GRAIN
 
     @classmethod
+    def of(cls, user: User, name: str, text: str) -> ApiKey:
+        """The row, not saved yet, of a key with this text."""
+        match = cls.TEXT.fullmatch(text)
+        assert match
+        return cls(user=user, name=name, prefix=match[1], hash=cls.hash_of(text))
+
+    @classmethod
     def make_text(cls) -> str:
         def characters(length: int) -> str:
             return "".join(secrets.choice(cls.ALPHABET) for _ in range(length))
@@ -167,10 +181,9 @@ class ApiKey(models.Model):
         return f"ot_{characters(cls.PREFIX_LENGTH)}_{characters(cls.SECRET_LENGTH)}"
 
     @classmethod
-    def prefix_of(cls, text: str) -> str | None:
-        """The public part of a key's text; None for what cannot be a key."""
-        match = cls.TEXT.fullmatch(text)
-        return match[1] if match else None
+    def is_text(cls, text: str) -> bool:
+        """Whether this can be a key at all."""
+        return cls.TEXT.fullmatch(text) is not None
 
     @staticmethod
     def hash_of(text: str) -> str:

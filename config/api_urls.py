@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import include, path
 
 urlpatterns = [
+    path("", include("accounts.api.urls")),
     path("", include("marketdata.api.urls")),
     path("", include("subscriptions.api.urls")),
     path("", include("dashboard.api.urls")),

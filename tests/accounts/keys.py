@@ -8,7 +8,8 @@ from accounts.models import ApiKey, User
 def make_api_key(user: User, name: str = "robot", **fields) -> tuple[ApiKey, str]:
     """A key and its text."""
     text = ApiKey.make_text()
-    prefix = ApiKey.prefix_of(text)
-    return ApiKey.objects.create(
-        user=user, name=name, prefix=prefix, hash=ApiKey.hash_of(text), **fields
-    ), text
+    key = ApiKey.of(user, name, text)
+    for field, value in fields.items():
+        setattr(key, field, value)
+    key.save()
+    return key, text

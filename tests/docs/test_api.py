@@ -6,6 +6,7 @@ from config.api_urls import urlpatterns
 from tests.docs.pages import text_of
 
 PAGE = "docs/reference/api.md"
+APPS = ["accounts/apps.py", "marketdata/apps.py", "subscriptions/apps.py"]
 
 
 def paths(patterns):
@@ -23,7 +24,7 @@ def test_every_path_is_described_and_no_other():
 
 
 def test_every_code_that_the_apps_register_is_described():
-    codes = re.findall(r'code="(\w+)"', text_of("marketdata/apps.py") + text_of("subscriptions/apps.py"))
+    codes = re.findall(r'code="(\w+)"', "".join(map(text_of, APPS)))
 
     assert codes
     assert [code for code in codes if f"`{code}`" not in text_of(PAGE)] == []
