@@ -9,12 +9,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 http = get_asgi_application()
 
-from channels.auth import AuthMiddlewareStack  # noqa: E402 -- needs the apps to be loaded
-from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 -- same
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402 -- same
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 -- needs the apps to be loaded
 
 from config.routing import websocket_urlpatterns  # noqa: E402 -- same
 
-websocket = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))  # type: ignore[arg-type]
+# Who is connecting is found by the sockets themselves, many at a time (subscriptions/admission.py).
+websocket = URLRouter(websocket_urlpatterns)  # type: ignore[arg-type]
 
 application = ProtocolTypeRouter({"http": http, "websocket": websocket})

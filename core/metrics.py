@@ -63,6 +63,15 @@ frames_sent = _counter("frames_sent", "Frames sent to live connections.")
 frames_skipped = _counter(
     "frames_skipped", "Frames not sent because the client was still busy with the last one."
 )
+slow_clients = _counter("slow_clients", "Live connections closed because they stopped reading.")
+connections_refused = _counter(
+    "connections_refused", "Live connections refused or closed, by the code told.", "code"
+)
+recoveries = _counter(
+    "recoveries",
+    "Live connections that came back with positions, by whether nothing was missing.",
+    "recovered",
+)
 hub_symbols = _gauge("hub_symbols", "Tickers this process follows for its clients.")
 
 

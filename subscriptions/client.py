@@ -4,72 +4,131 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from core import metrics
+from accounts.credentials import Login
+from core import clock, metrics
+from subscriptions.cadence import Cadence
 from subscriptions.errors import Refused
+from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Wire
+from subscriptions.pace import STUCK_S, Pace
 from subscriptions.renewal import Held
 from subscriptions.sending import send_now
 
-SendText = Callable[[str], Coroutine[Any, Any, None]]
+Push = Callable[[Frame], Coroutine[Any, Any, None]]
+Close = Callable[[Refused], Coroutine[Any, Any, None]]
 
 
 class Client:
-    """What it follows, and whether its last frame is still on the way."""
+    """Whose it is, what it follows, how often it gets a frame, and whether its last one is still on the way.
+
+    `push` sends one frame; `close` says why and closes, and is run at most once.
+    """
 
     __slots__ = (
         "_close",
         "_ending",
-        "_send_text",
+        "_push",
         "_sending",
+        "_sending_since",
+        "cadence",
         "ended",
+        "following",
+        "known",
+        "login",
         "missed",
+        "pace",
         "phase",
-        "session_key",
         "symbols",
         "temporary",
-        "user_id",
+        "told",
+        "wire",
     )
 
     def __init__(
-        self,
-        send_text: SendText,
-        user_id: uuid.UUID | None = None,
-        session_key: str | None = None,
-        close: SendText | None = None,
+        self, push: Push, login: Login | None = None, *, wire: Wire = NATIVE, close: Close | None = None
     ) -> None:
-        self.user_id = user_id
-        self.session_key = session_key
+        self.login = login
+        self.wire = wire
+        self.cadence = Cadence()
+        self.pace = Pace()
+        self.told: tuple[str, str] | None = None
+        """The cadence that the client knows of."""
+        self.phase: Any = None  # of the hub
         self.ended = False
-        self.symbols: set[str] = set()
+        self.following: dict[str, tuple[Feed, ...]] = {}
+        self.symbols = self.following.keys()
         self.temporary: dict[str, int] = {}  # symbol and ticker id of what is streamed without being watched
         self.missed: set[str] = set()
-        self.phase = 0
-        self._send_text = send_text
-        self._close = close or send_text
+        self.known: dict[str, Position] = {}
+        """What it has had of a ticker, where something else may hold that for news."""
+        self._push = push
+        self._close = close
         self._sending: asyncio.Task[None] | None = None
+        self._sending_since = 0.0
         self._ending: asyncio.Task[None] | None = None
 
+    @property
+    def user_id(self) -> uuid.UUID | None:
+        return None if self.login is None else self.login.user_id
+
     def held(self) -> Held:
-        """For `renewal.review`; only of a client that has a user."""
-        assert self.user_id is not None
-        return Held(self.user_id, self.session_key, frozenset(self.symbols), dict(self.temporary))
+        """For `renewal.review`; only of a client that has a login."""
+        assert self.login is not None
+        return Held(self.login, frozenset(self.symbols), dict(self.temporary))
+
+    def feeds(self, symbol: str) -> tuple[Feed, ...]:
+        return self.following.get(symbol, ())
+
+    def native(self, symbols: Iterable[str]) -> list[str]:
+        """Those that it follows in our own words."""
+        return [symbol for symbol in symbols if NATIVE_QUOTES in self.feeds(symbol)]
+
+    def is_news(self, symbol: str, position: Position) -> bool:
+        """No state is sent twice: numbers rise, for every client."""
+        known = self.known.get(symbol)
+        if known is None:
+            return True
+        if position <= known:
+            return False
+        del self.known[symbol]
+        return True
+
+    # --- sending
 
     @property
     def busy(self) -> bool:
         return self._sending is not None
 
-    def send(self, text: str) -> None:
+    def waits(self, now: float) -> bool:
+        """Whether a frame would only lie before a reader who does not read."""
+        return self._sending is not None or self.pace.is_held(now)
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether it has stopped reading for good, as far as anybody can wait."""
+        waiting = self._sending is not None and now - self._sending_since > STUCK_S
+        return waiting or self.pace.is_given_up(now)
+
+    def send(self, frame: Frame | None) -> None:
         """Send without waiting; while it is on the way the client is busy. A broken connection ends by itself."""
+        if frame is None:
+            return
         try:
-            task = send_now(self._send_text(text))
+            task = send_now(self._push(frame))
         except (OSError, RuntimeError):  # the server closed it between two loop turns; disconnect follows
             return
         metrics.frames_sent.inc()
         if task is not None:
-            self._sending = task
+            self._sending, self._sending_since = task, clock.monotonic()
             task.add_done_callback(self._sent)
+
+    def tell_cadence(self) -> None:
+        """Say what it is now and why, where that is not known already."""
+        mode, why = self.cadence.effective
+        if self.told != (mode, why):
+            self.told = (mode, why)
+            self.send(self.wire.cadence(mode, why))
 
     def lose(self, refused: Refused, held: Held) -> list[str]:
         """The rights to these symbols went; the client is told. Which of them it has to stop following.
@@ -84,16 +143,17 @@ class Client:
         for symbol in lost:
             self.temporary.pop(symbol, None)
         if lost:
-            self.send(Refused(refused.code, str(refused), lost).frame())
+            self.send(self.wire.error(Refused(refused.code, str(refused), lost)))
         return lost
 
     def end(self, refused: Refused) -> None:
         """Say why and close, without waiting; whoever calls this takes the client out of the hub."""
-        if self.ended:
+        if self.ended or self._close is None:
+            self.ended = True
             return
         self.ended = True
         try:
-            task = send_now(self._close(refused.frame()))
+            task = send_now(self._close(refused))
         except (OSError, RuntimeError):
             return
         if task is not None:
@@ -106,5 +166,7 @@ class Client:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending = None
+        if clock.monotonic() - self._sending_since > 1.0:
+            self.pace.slow_down()
         if not task.cancelled():
             task.exception()  # retrieved: the server reports a broken connection by a disconnect

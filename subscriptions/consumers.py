@@ -2,159 +2,203 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from channels.consumer import AsyncConsumer
-from channels.exceptions import StopConsumer
 
-from accounts.models import User
-from core.database import in_thread
+from accounts.credentials import Login
+from core import clock, metrics
 from core.outages import OUTAGES
 from marketdata.errors import InvalidSymbol
 from marketdata.payload import quote_payload
 from marketdata.symbols import canonical
-from subscriptions import streaming
-from subscriptions.client import Client
+from subscriptions import admission
+from subscriptions.admission import Brought
+from subscriptions.cadence import SAYABLE, Mode, Why
 from subscriptions.errors import Refused, TierLimit
-from subscriptions.hub import hub
+from subscriptions.feeds import Position
+from subscriptions.hub import Recovery, hub
+from subscriptions.sockets import Socket, unavailable
+from subscriptions.streaming import Grant
 
 # More in one message is a mistake or worse; nobody's tier allows it.
 MAX_SYMBOLS = 100
-# Close code: whoever connected is not logged in any more.
-SESSION_ENDED = 4001
+TYPES = ("subscribe", "unsubscribe", "cadence", "ack")
+# No tape has ever counted so far; JSON's numbers end somewhere too.
+LARGEST_NUMBER = 2**53
 
 
-class StreamConsumer(AsyncConsumer):
-    """One browser or program. It has no channel of its own: the hub hears for everybody in this process."""
+class StreamSocket(Socket):
+    """One browser or program."""
 
-    channel_layer_alias = "none"
-    client: Client | None = None
+    _brought: Brought
+    _refused: Refused | None
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """However it ends, also by a mistake of ours: the hub keeps nobody who is gone."""
+    async def let_in(self) -> bool:
+        """Whoever comes without a login of its own has to come from one of our pages: cookies go with any page."""
+        self._brought, self._refused = Brought(), None
         try:
-            await super().__call__(scope, receive, send)
-        finally:
-            if self.client is not None:
-                await hub().remove(self.client)
-
-    async def websocket_connect(self, message: dict[str, Any]) -> None:
-        user: Any = self.scope["user"]
-        session: Any = self.scope.get("session")
-        self.client = Client(
-            self._send_text,
-            user_id=user.pk if user.is_authenticated else None,
-            session_key=session.session_key if session is not None and user.is_authenticated else None,
-            close=self._close,
-        )
-        await self._emit({"type": "websocket.accept"})
-        await hub().add(self.client)
-
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        raise StopConsumer
-
-    async def websocket_receive(self, message: dict[str, Any]) -> None:
-        assert self.client is not None
-        if self.client.ended:
-            return
-        request: dict[str, Any] = {}
-        try:
-            request = _parse(message.get("text"))
-            await self._do(self.client, request)
+            self._brought = admission.brought_by(self.scope)
         except Refused as refused:
-            await self._send_text(refused.frame(request.get("id")))
-        except User.DoesNotExist:
-            self.client.end(Refused("session_ended", "You are logged out. Log in and connect again."))
-            await hub().remove(self.client)
+            self._refused = refused
+            return True
+        has_own = self._brought.api_key or self._brought.ticket
+        return bool(has_own) or admission.is_ours(self._brought.origin, self._brought.host)
 
-    async def _do(self, client: Client, request: dict[str, Any]) -> None:
-        symbols = _symbols(request)
+    async def opened(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        await self.admit(await self._login())
+
+    async def _login(self) -> Login | None:
+        return await admission.login_of(self._brought)
+
+    async def received(self, text: str | None, data: bytes | None) -> None:
+        if not self.admitted:
+            return
+        request = _Request()
         try:
-            if request["type"] == "subscribe":
-                await self._subscribe(client, request, symbols)
-            else:
-                await self._unsubscribe(client, request, symbols)
+            request.read(text)
+            await self._do(request.kind, request.fields)
         except TierLimit as limit:
-            raise Refused("tier_limit", str(limit), limit.symbols) from limit
-        except OUTAGES as error:
-            raise Refused(
-                "unavailable", "Not possible right now; try again in a few seconds.", symbols
-            ) from error
-
-    async def _subscribe(self, client: Client, request: dict[str, Any], symbols: list[str]) -> None:
-        granted = await in_thread(streaming.grant, client.user_id, symbols)
-        client.temporary |= granted.temporary
-        quotes = await hub().follow(client, granted.symbols)
-        answer = {
-            "type": "subscribed",
-            "id": request.get("id"),
-            "symbols": granted.symbols,
-            "recovered": False,
-        }
-        await self._answer({**answer, "quotes": [quote_payload(quote) for quote in quotes.values()]})
-        if hub().silent:
-            hub().tell_stale(client, granted.symbols)
-        if granted.unknown:
-            raise Refused("not_found", "No such ticker.", granted.unknown)
-        if granted.forbidden:
-            raise Refused("login_required", "Log in to stream more than the demo tickers.", granted.forbidden)
-
-    async def _unsubscribe(self, client: Client, request: dict[str, Any], symbols: list[str]) -> None:
-        symbols = [symbol for symbol in symbols if symbol in client.symbols]
-        given_up = {symbol: client.temporary.pop(symbol) for symbol in symbols if symbol in client.temporary}
-        try:
-            await in_thread(streaming.give_up, client.user_id, given_up.values())
+            self.refuse(Refused("tier_limit", str(limit), limit.symbols), request.id)
+        except Refused as refused:
+            self.refuse(refused, request.id)
         except OUTAGES:
-            client.temporary |= given_up
-            raise
-        await hub().unfollow(client, symbols)
-        await self._answer({"type": "unsubscribed", "id": request.get("id"), "symbols": symbols})
+            symbols = [one for one in request.fields.get("symbols", ()) if isinstance(one, str)]
+            self.refuse(unavailable(symbols), request.id)
 
-    async def _answer(self, message: dict[str, Any]) -> None:
-        await self._send_text(orjson.dumps(message).decode())
+    async def _do(self, kind: str, fields: dict[str, Any]) -> None:
+        if kind == "subscribe":
+            await self._subscribe(fields)
+        elif kind == "unsubscribe":
+            await self._unsubscribe(fields)
+        elif kind == "cadence":
+            self._pace(fields)
+        else:
+            self._acknowledge(fields)
 
-    async def _send_text(self, text: str) -> None:
-        await self._emit({"type": "websocket.send", "text": text})
+    # --- what is followed
 
-    async def _close(self, last_words: str) -> None:
-        await self._send_text(last_words)
-        await self._emit({"type": "websocket.close", "code": SESSION_ENDED})
+    async def _subscribe(self, fields: dict[str, Any]) -> None:
+        symbols, resume = _symbols(fields), positions(fields.get("resume"))
+        granted = await self.grant(symbols)
+        quotes = await hub().follow(self.client, granted.symbols)
+        recovery = hub().recovery(granted.symbols, resume)
+        if resume:
+            metrics.recoveries.labels(recovered=str(not recovery.gaps).lower()).inc()
+        payloads = [quote_payload(quote) for quote in quotes.values()]
+        self.send(subscribed(fields.get("id"), granted.symbols, payloads, recovery, resumed=bool(resume)))
+        hub().tell_stale(self.client, granted.symbols)
+        self._tell_fastest()
+        _complain(granted)
 
-    async def _emit(self, event: dict[str, Any]) -> None:
-        await self.base_send(event)  # type: ignore[arg-type]  # the stubs know each event as its own type
+    def _tell_fastest(self) -> None:
+        """Once, where the tier makes it slower than anybody would expect."""
+        if self.client.told is None and self.client.cadence.effective[0] is not Mode.LIVE:
+            self.client.tell_cadence()
+
+    async def _unsubscribe(self, fields: dict[str, Any]) -> None:
+        symbols = [symbol for symbol in _symbols(fields) if symbol in self.client.symbols]
+        await self.give_up(symbols)
+        await hub().unfollow(self.client, symbols)
+        self.send(_json({"type": "unsubscribed", "id": fields.get("id"), "symbols": symbols}))
+
+    # --- how often
+
+    def _pace(self, fields: dict[str, Any]) -> None:
+        mode, why = fields.get("mode"), fields.get("reason", Why.CHOSEN)
+        if mode not in tuple(Mode) or why not in SAYABLE:
+            raise Refused(
+                "bad_message", "mode is live, 1s, 5s, 30s or paused; reason, if any, is yours to know."
+            )
+        self.client.cadence.chosen, self.client.cadence.why = Mode(mode), Why(why)
+        self.client.told = None  # it asked: so it is answered, whatever it knows
+        hub().settle(self.client)
+
+    def _acknowledge(self, fields: dict[str, Any]) -> None:
+        told = fields.get("t")
+        if not isinstance(told, int):
+            raise Refused("bad_message", "t is the one of the heartbeat that you answer.")
+        self.client.pace.answered(told, clock.monotonic())
 
 
-class NoSuchSocket(AsyncConsumer):
-    """Any other address: refused without a word in the log."""
-
-    channel_layer_alias = "none"
-
-    async def websocket_connect(self, message: dict[str, Any]) -> None:
-        await self.base_send({"type": "websocket.close", "code": 1000})  # type: ignore[arg-type]
-
-    async def websocket_disconnect(self, message: dict[str, Any]) -> None:
-        raise StopConsumer
-
-
-def _parse(text: str | None) -> dict[str, Any]:
-    try:
-        request = orjson.loads(text or b"")
-    except orjson.JSONDecodeError as error:
-        raise Refused("bad_message", "Send JSON text frames.") from error
-    if not isinstance(request, dict) or request.get("type") not in ("subscribe", "unsubscribe"):
-        raise Refused("bad_message", "Send an object with a type: subscribe or unsubscribe.")
-    if not isinstance(request.get("id"), str | int | None):
-        request["id"] = None
-        raise Refused("bad_message", "An id is text or a number.")
-    return request
+def subscribed(
+    request_id: str | int | None,
+    symbols: list[str],
+    payloads: list[dict[str, Any]],
+    recovery: Recovery,
+    *,
+    resumed: bool,
+) -> str:
+    """The answer to `subscribe`; `missed` is text already."""
+    fields = {
+        "type": "subscribed",
+        "id": request_id,
+        "symbols": symbols,
+        "recovered": resumed and not recovery.gaps,
+        "gaps": list(recovery.gaps) if resumed else [],
+        "quotes": payloads,
+    }
+    missed = ",".join(state.text for state in recovery.missed)
+    return f'{_json(fields)[:-1]},"missed":[{missed}]}}'
 
 
-def _symbols(request: dict[str, Any]) -> list[str]:
-    asked = request.get("symbols")
+def _complain(granted: Grant) -> None:
+    if granted.unknown:
+        raise Refused("not_found", "No such ticker.", granted.unknown)
+    if granted.forbidden:
+        raise Refused("login_required", "Log in to stream more than the demo tickers.", granted.forbidden)
+
+
+def positions(resume: object) -> dict[str, Position]:
+    """Where a client was, by canonical symbol; whatever is no position is left out: its ticker gets a snapshot."""
+    found: dict[str, Position] = {}
+    if not isinstance(resume, Mapping):
+        return found
+    for symbol, position in list(resume.items())[:MAX_SYMBOLS]:
+        if isinstance(position, list) and len(position) == 2 and all(map(_is_number, position)):
+            try:
+                found[canonical(symbol)] = (position[0], position[1])
+            except InvalidSymbol:
+                continue
+    return found
+
+
+def _is_number(one: object) -> bool:
+    return isinstance(one, int) and not isinstance(one, bool) and 0 <= one < LARGEST_NUMBER
+
+
+class _Request:
+    """What can be read of a message, as far as it can be read: an error frame carries its id."""
+
+    def __init__(self) -> None:
+        self.id: str | int | None = None
+        self.kind = ""
+        self.fields: dict[str, Any] = {}
+
+    def read(self, text: str | None) -> None:
+        try:
+            fields = orjson.loads(text or b"")
+        except orjson.JSONDecodeError as error:
+            raise Refused("bad_message", "Send JSON text frames.") from error
+        if not isinstance(fields, dict) or fields.get("type") not in TYPES:
+            raise Refused("bad_message", f"Send an object with a type: {', '.join(TYPES)}.")
+        if not isinstance(fields.get("id"), str | int | None):
+            raise Refused("bad_message", "An id is text or a number.")
+        self.id, self.kind, self.fields = fields.get("id"), fields["type"], fields
+
+
+def _symbols(fields: dict[str, Any]) -> list[str]:
+    asked = fields.get("symbols")
     if not isinstance(asked, list) or not 0 < len(asked) <= MAX_SYMBOLS:
         raise Refused("bad_message", f"symbols is a list of 1 to {MAX_SYMBOLS} ticker symbols.")
     try:
         return list(dict.fromkeys(canonical(one) for one in asked))
     except InvalidSymbol as error:
         raise Refused("invalid_symbol", str(error)) from error
+
+
+def _json(message: dict[str, Any]) -> str:
+    return orjson.dumps(message).decode()

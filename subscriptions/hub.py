@@ -1,10 +1,9 @@
 """PriceHub: one per server process, between the Channels groups of tickers and the connections of this process.
 
 It is a member of a ticker's group only while a local client wants the ticker. What arrives is text that was
-serialised once for the whole installation; a client gets one frame per beat with all its changed tickers. A client
-that is still busy with its last frame is skipped, never queued, and gets the newest state afterwards. A group
-message is a doorbell that can be lost, so every two seconds the latest state is read again and merged by
-(epoch, seq). See docs/design/live.md.
+serialised once for the whole installation; a client gets one frame per beat with all its changed tickers
+(`phases`). A group message is a doorbell that can be lost, so every two seconds the latest state is read again and
+merged by (epoch, seq). See docs/design/live.md.
 """
 
 from __future__ import annotations
@@ -12,39 +11,45 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from redis.exceptions import RedisError
 
-from core import clock, live, metrics
+from core import clock, collector, live, metrics
+from core.batching import Batched
 from core.database import in_thread
 from core.loops import Tasks
 from core.outages import OUTAGES
-from marketdata import attention, market_hours, staleness
 from marketdata.cache import Look, decode, read_latest
-from marketdata.quotes import Quote, Reason, microseconds
+from marketdata.lookup import stored_quotes
+from marketdata.quotes import Quote, Reason
 from marketdata.symbols import group_name
 from marketdata.tape.publish import frame_of
-from marketdata.tape.sharding import shard_of
-from subscriptions import cadence, renewal
+from subscriptions import upkeep
 from subscriptions.client import Client
+from subscriptions.connections import Connections
+from subscriptions.feeds import NATIVE_QUOTES, Feed, Minute, Position, Source, State
+from subscriptions.phases import Phases
+from subscriptions.silence import SILENT_AFTER_S, Silence
+from subscriptions.states import NOWHERE, States
 
 logger = logging.getLogger(__name__)
 
 RESYNC_EVERY_S = 2.0
 RESYNC_CHUNK = 1_000
-# The owner of the tape says each second that it is alive; three missed mean that prices may be old.
-SILENT_AFTER_S = 3.0
-HEARTBEAT_EVERY_S = 5.0
 WATCH_EVERY_S = 0.5
 FAILED_PAUSE_S = 0.5
-# People who come one after the other are told of together.
-ATTEND_PAUSE_S = 1.0
 
-Position = tuple[int, int]
+
+@dataclass(frozen=True)
+class Recovery:
+    """What somebody who came back has missed; `gaps`: of which tickers that cannot be said."""
+
+    missed: Sequence[State] = ()
+    gaps: Sequence[str] = ()
 
 
 class PriceHub:
@@ -52,98 +57,148 @@ class PriceHub:
 
     def __init__(self) -> None:
         self.clients: set[Client] = set()
+        self.states = States()
+        self.silence = Silence()
+        self.connections = Connections()
+        self.newly_followed = asyncio.Event()
         self._followers: dict[str, set[Client]] = defaultdict(set)
-        self._texts: dict[str, str] = {}
-        self._positions: dict[str, Position] = {}
         self._joined: set[str] = set()
-        self._dirty: list[set[str]] = [set() for _ in range(cadence.PHASES)]
-        self._phases = cadence.Phases()
+        self._phases = Phases(self.states, self._after_frame)
         self._receiver = live.Receiver()
+        self._reads: Batched[tuple[str, ...], Look] = Batched(self._read_many)
         self._tasks = Tasks()
-        self._something_changed = asyncio.Event()
-        self._newly_followed = asyncio.Event()
-        self._silent_shards: set[int] = set()
-        self._stale: set[str] = set()  # for another reason than the silence of their shard
-        self._shards = 1
-        self._beats: dict[int, float] = {}
-        self._started_at = 0.0
+        self._started = False
         self._heal_after = 0.0
+
+    @property
+    def symbols(self) -> list[str]:
+        """What anybody here follows."""
+        return list(self._followers)
 
     # --- clients come and go
 
     async def add(self, client: Client) -> None:
-        if not self._started_at:
+        if not self._started:
             self._start()
-        client.phase = self._phases.next()
         self.clients.add(client)
+        self._phases.place(client)
         metrics.sockets.set(len(self.clients))
 
     async def remove(self, client: Client) -> None:
         self.clients.discard(client)
+        self._phases.take_out(client)
         metrics.sockets.set(len(self.clients))
-        await self.unfollow(client, list(client.symbols))
+        await self._let_go(client, list(client.symbols))
+        client.following.clear()
+        for symbol in [symbol for symbol, them in self._followers.items() if client in them]:
+            await self._let_go(client, [symbol])  # asked for, and gone before the answer
 
-    async def follow(self, client: Client, symbols: Collection[str]) -> dict[str, Quote]:
-        """From now on the client gets these; returns the latest quote of each that has one, for its snapshot."""
+    def settle(self, client: Client) -> None:
+        """Its cadence has changed, or may have: put it where it belongs, and tell it."""
+        if client in self.clients:
+            client.cadence.bearable = client.pace.bearable
+            self._phases.place(client)
+            client.tell_cadence()
+
+    async def follow(
+        self, client: Client, symbols: Collection[str], feed: Feed = NATIVE_QUOTES
+    ) -> dict[str, Quote]:
+        """From now on the client gets these; returns the latest quote of each that has one, for its snapshot.
+
+        What the client is sent afterwards is never older than what is returned: so answer it before you await again.
+        """
         for symbol in symbols:
             self._followers[symbol].add(client)
-            client.symbols.add(symbol)
         metrics.hub_symbols.set(len(self._followers))
-        self._newly_followed.set()
+        self.newly_followed.set()
         await self._join_missing()
-        return await self._read(symbols)
-
-    async def unfollow(self, client: Client, symbols: Iterable[str]) -> None:
+        quotes = await self._snapshot(symbols)
         for symbol in symbols:
-            client.symbols.discard(symbol)
-            client.missed.discard(symbol)
-            followers = self._followers.get(symbol)
-            if followers is not None:
-                followers.discard(client)
-                if not followers:
-                    await self._drop(symbol)
-        metrics.hub_symbols.set(len(self._followers))
+            if client in self._followers.get(symbol, ()) and client in self.clients:  # not gone meanwhile
+                self._follow(client, symbol, feed, quotes.get(symbol))
+        return quotes
 
-    async def _drop(self, symbol: str) -> None:
-        del self._followers[symbol]
-        self._texts.pop(symbol, None)
-        self._positions.pop(symbol, None)
-        self._stale.discard(symbol)
-        await self._leave(symbol)
+    def _follow(self, client: Client, symbol: str, feed: Feed, quote: Quote | None) -> None:
+        now = self.states.position(symbol)
+        told = NOWHERE if quote is None else (quote.epoch, quote.seq)
+        if feed is NATIVE_QUOTES and now > told:  # heard while Redis answered
+            self._phases.follow(client, symbol, feed, told)
+            self._phases.catch_up(client, symbol)
+        else:
+            self._phases.follow(client, symbol, feed, now)
+
+    async def unfollow(self, client: Client, symbols: Iterable[str], feed: Feed | None = None) -> None:
+        """Without a feed: in every form."""
+        for symbol in symbols:
+            for one in client.feeds(symbol) if feed is None else (feed,):
+                self._phases.unfollow(client, symbol, one)
+            if not client.feeds(symbol):
+                await self._let_go(client, [symbol])
+
+    async def _let_go(self, client: Client, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            followers = self._followers.get(symbol)
+            if followers is None:
+                continue
+            followers.discard(client)
+            if not followers:
+                del self._followers[symbol]
+                self.states.forget(symbol)
+                self.silence.forget([symbol])
+                await self._leave(symbol)
+        metrics.hub_symbols.set(len(self._followers))
 
     async def _leave(self, symbol: str) -> None:
         if symbol in self._joined:
             self._joined.discard(symbol)
             try:
                 await self._receiver.leave(group_name(symbol))
-            except RedisError:
+            except (RedisError, RuntimeError):  # RuntimeError: the receiver is being opened again
                 metrics.redis_failures.labels(used_by="hub").inc()
 
     async def close(self) -> None:
         """End the hub's own tasks; connections are the server's to close."""
         await self._tasks.cancel()
 
+    # --- who was away
+
+    def recovery(self, symbols: Iterable[str], resume: Mapping[str, Position]) -> Recovery:
+        """What was missed since the positions, as far as this process remembers it."""
+        missed: list[State] = []
+        gaps: list[str] = []
+        for symbol in symbols:
+            since = self.states.since(symbol, resume[symbol]) if symbol in resume else None
+            if since is None:
+                gaps.append(symbol)
+            else:
+                missed += since[:-1]  # the newest is the snapshot
+        return Recovery(missed, gaps)
+
     # --- what arrives
 
     def _start(self) -> None:
-        self._started_at = clock.monotonic()
+        self._started = True
+        self.silence.since = clock.monotonic()
+        collector.relax()
         self._hearing = self._tasks.start(self._for_ever(self._hear))
-        for work in (self._flush, self._resync, self._watch, self._heartbeat, self._renew, self._attend):
+        own = (self._phases.flush_live, self._phases.flush_slow, self._resync, self._watch)
+        for work in (*own, *upkeep.chores(self)):
             self._tasks.start(self._for_ever(work))
 
     async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
         """Nothing may end a part of the hub for good: every connection of this process depends on it."""
+        name = getattr(work, "__name__", "chore")
         while True:
             try:
                 await work()
             except OUTAGES as error:
                 metrics.redis_failures.labels(used_by="hub").inc()
-                logger.warning("hub: %s failed: %s", work.__name__, type(error).__name__)
+                logger.warning("hub: %s failed: %s", name, type(error).__name__)
                 await asyncio.sleep(FAILED_PAUSE_S)
             except (
                 Exception
             ):  # an unforeseen fault, such as a text of another version: told, and gone on from
-                logger.exception("hub: %s failed", work.__name__)
+                logger.exception("hub: %s failed", name)
                 await asyncio.sleep(FAILED_PAUSE_S)
 
     async def _hear(self) -> None:
@@ -156,10 +211,11 @@ class PriceHub:
         while True:
             event = await receiver.receive()
             if event["type"] == live.QUOTE_TICKED:
-                self._take(event["s"], (event["e"], event["n"]), event["d"])
+                self._take(_state_of(event))
             elif event["type"] == live.TAPE_BEAT:
-                self._shards = event["of"]
-                self._beats[event["shard"]] = clock.monotonic()
+                self.silence.heard(event["shard"], event["of"])
+            elif event["type"] == live.BAR_CLOSED:
+                self._take_minute(_minute_of(event))
 
     async def _hear_again(self) -> None:
         """Replace a deaf receiver. Its layer believes that it is subscribed, so its connection goes too."""
@@ -169,19 +225,15 @@ class PriceHub:
         await live.reset()
         self._hearing = self._tasks.start(self._for_ever(self._hear))
 
-    def _take(self, symbol: str, position: Position, text: str) -> None:
+    def _take(self, state: State) -> None:
         """Merge one state of a symbol; an older or equal one changes nothing."""
-        if symbol not in self._followers or position <= self._positions.get(symbol, (-1, -1)):
-            return
-        self._positions[symbol] = position
-        self._stale.discard(symbol)  # as the client takes it; the next look says if it is
-        self._texts[symbol] = text
-        self._mark(symbol)
+        if state.symbol in self._followers and self.states.take(state):
+            self.silence.lost.discard(state.symbol)  # as the client takes it; the next look says if it is
+            self._phases.mark(state.symbol)
 
-    def _mark(self, symbol: str) -> None:
-        for phase in self._dirty:
-            phase.add(symbol)
-        self._something_changed.set()
+    def _take_minute(self, minute: Minute) -> None:
+        if minute.symbol in self._followers and self.states.take_minute(minute):
+            self._phases.mark(minute.symbol, Source.MINUTE)
 
     async def _join_missing(self) -> None:
         """Join the group of each followed ticker. Redis away: the resync joins as soon as it is back."""
@@ -195,174 +247,130 @@ class PriceHub:
             if symbol not in self._followers:  # its last follower left meanwhile
                 await self._leave(symbol)
 
-    async def _read(self, symbols: Collection[str]) -> dict[str, Quote]:
+    # --- what is read
+
+    async def _snapshot(self, symbols: Collection[str]) -> dict[str, Quote]:
+        """Redis knows them all, as a rule; the database fills its holes."""
+        quotes: dict[str, Quote] = {}
         try:
-            look = await read_latest(list(symbols))
+            look = await self._reads.ask(tuple(symbols))
+            quotes = {symbol: _quote(look.latest[symbol]) for symbol in symbols if symbol in look.latest}
         except RedisError:
             metrics.redis_failures.labels(used_by="hub").inc()
+        missing = [symbol for symbol in symbols if symbol not in quotes]
+        if missing:
+            quotes |= await self._stored(missing)
+        return {symbol: self._marked(quote) for symbol, quote in quotes.items()}
+
+    async def _stored(self, symbols: list[str]) -> dict[str, Quote]:
+        try:
+            found = await in_thread(stored_quotes, symbols)
+        except OUTAGES:
             return {}
+        return {symbol: quote for symbol, quote in found.items() if isinstance(quote, Quote)}
+
+    async def _read_many(self, asked: Sequence[tuple[str, ...]]) -> list[Look]:
+        """One round trip for all who ask at the same moment."""
+        look = await read_latest(list(dict.fromkeys(symbol for symbols in asked for symbol in symbols)))
         self._merge(look)
-        return {symbol: self._marked(decode(one)) for symbol, one in look.latest.items()}
+        return [look] * len(asked)
 
     def _marked(self, quote: Quote) -> Quote:
-        return quote.marked_stale(Reason.PROVIDER_DOWN) if self.is_stale(quote.symbol) else quote
+        return quote.marked_stale(Reason.PROVIDER_DOWN) if self.silence.is_stale(quote.symbol) else quote
 
     def _merge(self, look: Look) -> None:
         """Take what is newer than what was heard, and tell what has become stale or is so no more."""
-        now, before = clock.now(), set(self._stale)
+        now, before = clock.now(), set(filter(self.silence.is_stale, look.latest))
         for symbol in look.latest.keys() & self._followers.keys():
             raw = look.latest[symbol]
             fields = orjson.loads(raw)
             position = (fields["epoch"], fields["seq"])
-            known = self._positions.get(symbol, (-1, -1))
+            known = self.states.position(symbol)
             if position < known:
                 continue  # something newer was heard while Redis answered
             if position > known:
-                self._take(symbol, position, frame_of(decode(raw)))
-            if _is_stale(symbol, look, now, fields["expires"]):
-                self._stale.add(symbol)
-            else:
-                self._stale.discard(symbol)
-        self._tell_changed(before)
+                self._take(_state_from(_quote(raw)))
+            self.silence.judge(symbol, look, now, fields["expires"])
+        self._tell_changed(before, look.latest)
 
     async def _resync(self) -> None:
         """Every two seconds: heal what a lost message left behind, and a receiver that has gone deaf."""
         await asyncio.sleep(RESYNC_EVERY_S)
         await self._join_missing()
-        symbols = list(self._followers)
+        symbols = self.symbols
         alive = False
         for start in range(0, max(1, len(symbols)), RESYNC_CHUNK):
             look = await read_latest(symbols[start : start + RESYNC_CHUNK])
             alive = look.alive
             self._merge(look)
-        deaf = min(map(self._silence, range(self._shards))) > SILENT_AFTER_S
-        if alive and deaf and clock.monotonic() > self._heal_after:
+        if alive and self.silence.is_deaf and clock.monotonic() > self._heal_after:
             logger.warning("hub: the tape is alive but nothing arrives; listening anew")
             await self._hear_again()
 
-    # --- what is sent
-
-    async def _flush(self) -> None:
-        for phase in range(cadence.PHASES):
-            began = clock.monotonic()
-            self._flush_phase(phase)
-            await asyncio.sleep(cadence.pause_after(clock.monotonic() - began))
-        if not any(self._dirty) and not any(client.missed for client in self.clients):
-            self._something_changed.clear()
-            await self._something_changed.wait()
-
-    def _flush_phase(self, phase: int) -> None:
-        changed, self._dirty[phase] = self._dirty[phase], set()
-        parts: dict[Client, list[str]] = defaultdict(list)
-        for symbol in changed:
-            text = self._texts.get(symbol)
-            if text is not None:
-                for client in self._followers.get(symbol, ()):
-                    if client.phase == phase:
-                        parts[client].append(text)
-                        client.missed.discard(symbol)
-        for client, texts in parts.items():
-            self._send(client, changed, texts)
-        self._catch_up(phase)
-
-    def _send(self, client: Client, changed: set[str], texts: list[str]) -> None:
-        if client.busy:
-            client.missed |= changed & client.symbols
-            metrics.frames_skipped.inc()
-        else:
-            client.send(f'{{"type":"quotes","q":[{",".join(texts)}]}}')
-            if self._stale or self._silent_shards:  # for the client a new entry has ended it
-                self.tell_stale(client, changed & client.symbols)
-
-    def _catch_up(self, phase: int) -> None:
-        """Clients that were busy get the newest state of what they missed, not the backlog."""
-        for client in [c for c in self.clients if c.missed and c.phase == phase and not c.busy]:
-            missed, client.missed = client.missed, set()
-            texts = [self._texts[symbol] for symbol in missed if symbol in self._texts]
-            if texts:
-                self._send(client, missed, texts)
-
-    # --- silence
-
-    @property
-    def silent(self) -> bool:
-        return bool(self._silent_shards)
-
-    def _silence(self, shard: int) -> float:
-        """Seconds since the owner of the shard was last heard of."""
-        return clock.monotonic() - self._beats.get(shard, self._started_at)
-
-    def _is_silent(self, symbol: str) -> bool:
-        return shard_of(symbol, self._shards) in self._silent_shards
+    # --- what may be old
 
     async def _watch(self) -> None:
-        """Tell clients when the tape falls silent, and send everything again when it is back."""
+        """Tell clients when the tape falls silent, and when it is back."""
         await asyncio.sleep(WATCH_EVERY_S)
-        silent = {shard for shard in range(self._shards) if self._silence(shard) > SILENT_AFTER_S}
-        if silent == self._silent_shards:
+        before = set(filter(self.silence.is_stale, self._followers))
+        if not self.silence.look():
             return
-        logger.warning("hub: silent shards of the tape: %s", sorted(silent) or "none")
-        back = {symbol for symbol in self._followers if self._is_silent(symbol)}
-        self._silent_shards = silent
-        for client in self.clients:
-            self.tell_stale(client, client.symbols)
-        for symbol in back:
-            if not self._is_silent(symbol):
-                self._mark(symbol)
+        logger.warning("hub: silent shards of the tape: %s", sorted(self.silence.silent_shards) or "none")
+        self._tell_changed(before, self._followers)
 
-    def is_stale(self, symbol: str) -> bool:
-        return symbol in self._stale or self._is_silent(symbol)
+    def _after_frame(self, client: Client, symbols: set[str]) -> None:
+        """For the client a new entry has ended it."""
+        if self.silence.lost or self.silence.silent_shards:
+            self.tell_stale(client, symbols & client.symbols)
 
-    def _tell_changed(self, before: set[str]) -> None:
-        """Once per change: what is stale now is named, what was so is sent again, which ends it."""
-        for symbol in before - self._stale:
-            self._mark(symbol)
-        if stale := {symbol for symbol in self._stale - before if not self._is_silent(symbol)}:
-            for client in self.clients:
-                self.tell_stale(client, stale & client.symbols)
+    def _tell_changed(self, before: set[str], symbols: Iterable[str]) -> None:
+        """Once per change, of these: what is stale now is named, and so is what is so no more."""
+        now = set(filter(self.silence.is_stale, symbols))
+        fresh, stale = before - now, now - before
+        for client in self.clients if fresh or stale else ():
+            if ended := sorted(client.native(fresh & client.symbols)):
+                client.send(client.wire.fresh(ended))
+            self.tell_stale(client, stale & client.symbols)
 
-    def tell_stale(self, client: Client, symbols: Collection[str]) -> None:
+    def tell_stale(self, client: Client, symbols: Iterable[str]) -> None:
         """Name those of the symbols that are stale; says nothing where there are none."""
-        stale = sorted(filter(self.is_stale, symbols))
-        if stale:
-            message = {"type": "stale", "symbols": stale, "reason": Reason.PROVIDER_DOWN.value}
-            client.send(orjson.dumps(message).decode())
-
-    async def _heartbeat(self) -> None:
-        await asyncio.sleep(HEARTBEAT_EVERY_S)
-        text = f'{{"type":"heartbeat","t":{clock.now_us() // 1000}}}'
-        for client in [client for client in self.clients if not client.busy]:
-            client.send(text)
-
-    async def _renew(self) -> None:
-        """Streamed tickers stay wanted while their connections live; rights that went are taken back."""
-        await asyncio.sleep(renewal.RENEW_EVERY_S)
-        clients = [client for client in self.clients if client.user_id]
-        held = [client.held() for client in clients]
-        for client, had, verdict in zip(clients, held, await in_thread(renewal.review, held), strict=True):
-            if verdict.ended:
-                client.end(verdict.ended)
-                await self.remove(client)
-            for refused in verdict.lost:
-                await self.unfollow(client, client.lose(refused, had))
-
-    async def _attend(self) -> None:
-        """Say which tickers somebody looks at: at once when there are new ones, and as long as it lasts."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(attention.TELL_EVERY_S):
-                await self._newly_followed.wait()
-        self._newly_followed.clear()
-        await asyncio.to_thread(attention.look, list(self._followers))
-        await in_thread(market_hours.refresh)
-        await asyncio.sleep(ATTEND_PAUSE_S)
+        if stale := self.silence.stale_of(client.native(symbols)):
+            client.send(client.wire.stale(stale, Reason.PROVIDER_DOWN.value))
 
 
-def _is_stale(symbol: str, look: Look, now: datetime, expires_us: int) -> bool:
-    """The quote is read only where it may be: most stream, or are younger than that."""
-    lost_at = look.lost.get(symbol)
-    if symbol in look.listed or (lost_at is None and microseconds(now) < expires_us):
-        return False
-    return staleness.is_stale(decode(look.latest[symbol]), now, lost_at)
+@lru_cache(maxsize=5_000)
+def _quote(raw: bytes) -> Quote:
+    """Many who come back at once ask for the same few."""
+    return decode(raw)
+
+
+def _state_of(event: Mapping[str, object]) -> State:
+    """From a group message; its keys are those of `core.live`."""
+    return State(
+        event["s"],  # type: ignore[arg-type]
+        (event["e"], event["n"]),  # type: ignore[arg-type]
+        event["d"],  # type: ignore[arg-type]
+        size=event.get("z", 0),  # type: ignore[arg-type]
+        bid=event.get("b"),  # type: ignore[arg-type]
+        ask=event.get("a"),  # type: ignore[arg-type]
+    )
+
+
+def _state_from(quote: Quote) -> State:
+    """From what Redis stores."""
+    return State(
+        quote.symbol,
+        (quote.epoch, quote.seq),
+        frame_of(quote),
+        size=quote.size,
+        bid=None if quote.bid is None else str(quote.bid),
+        ask=None if quote.ask is None else str(quote.ask),
+    )
+
+
+def _minute_of(event: Mapping[str, object]) -> Minute:
+    names = ("s", "e", "t", "o", "h", "l", "c", "v")
+    return Minute(*(event[name] for name in names))  # type: ignore[arg-type]
 
 
 _hub: tuple[asyncio.AbstractEventLoop, PriceHub] | None = None

@@ -57,9 +57,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`ended`: nobody is logged in there any more. Else `lost` says which symbols go, and why."""
+    """`ended`: nobody is logged in there any more. Else `lost` says which symbols go, and why; `tier` is today's."""
 
     ended: Refused | None = None
+    tier: str = ""
     lost: Sequence[Refused] = ()
 
 
@@ -116,7 +117,7 @@ def _verdict(held: Held, found: _Findings) -> Verdict:
     if gone:
         message = "No longer on your watchlist. Subscribe again to stream without watching."
         lost.append(Refused("not_watched", message, sorted(gone)))
-    return Verdict(lost=lost)
+    return Verdict(tier=user.tier, lost=lost)
 
 
 def _ended(login: Login) -> Refused:

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from accounts.models import User
 from marketdata.models import Ticker
-from subscriptions.models import Subscription, SubscriptionQuerySet
+from subscriptions.errors import TierLimit
+from subscriptions.models import Subscription
 from subscriptions.watchlist import stop_streaming, watch
 
 # A ticker that is streamed without being watched is given up this long after its connection went.
@@ -32,41 +33,87 @@ class Grant:
     temporary: dict[str, int] = field(default_factory=dict)
 
 
+Asked = tuple[uuid.UUID | None, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the database says about all who ask together."""
+
+    tickers: dict[str, tuple[int, bool]]
+    users: set[uuid.UUID]
+    held: dict[uuid.UUID, dict[str, datetime | None]]
+
+
 def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
     """Allow what may be streamed; raises TierLimit or User.DoesNotExist, then nothing is allowed."""
-    tickers = Ticker.objects.in_bulk(symbols, field_name="symbol")
-    return _for_visitor(symbols, tickers) if user_id is None else _for_user(user_id, symbols, tickers)
+    (answer,) = grant_many([(user_id, symbols)])
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
-def _for_visitor(symbols: Sequence[str], tickers: dict[str, Ticker]) -> Grant:
-    known = [symbol for symbol in symbols if symbol in tickers and tickers[symbol].is_active]
+def grant_many(asked: Sequence[Asked]) -> list[Grant | BaseException]:
+    """The same for many who ask at once: a fixed number of queries, but for those who need a place of their own."""
+    now = timezone.now()
+    known = _look_up(asked, now)
+    answers = [_answer(user_id, symbols, known, now) for user_id, symbols in asked]
+    _touch(known.users, {ticker for ticker, _ in known.tickers.values()}, now)
+    return answers
+
+
+def _look_up(asked: Sequence[Asked], now: datetime) -> _Known:
+    symbols = {symbol for _, those in asked for symbol in those}
+    rows = Ticker.objects.filter(symbol__in=symbols).values_list("symbol", "pk", "is_active")
+    tickers = {symbol: (pk, active) for symbol, pk, active in rows}
+    asking = {user_id for user_id, _ in asked if user_id is not None}
+    if not asking:
+        return _Known(tickers, set(), {})
+    users = set(User.objects.filter(pk__in=asking, is_active=True).values_list("pk", flat=True))
+    held: dict[uuid.UUID, dict[str, datetime | None]] = {user: {} for user in users}
+    mine = Subscription.objects.active(now).filter(user__in=users, ticker__symbol__in=symbols)
+    for user, symbol, ends_at in mine.values_list("user_id", "ticker__symbol", "ends_at"):
+        held[user][symbol] = ends_at
+    return _Known(tickers, users, held)
+
+
+def _answer(
+    user_id: uuid.UUID | None, symbols: Sequence[str], known: _Known, now: datetime
+) -> Grant | BaseException:
+    if user_id is None:
+        return _for_visitor(symbols, known)
+    if user_id not in known.users:
+        return User.DoesNotExist()
+    try:
+        return _for_user(user_id, symbols, known, now)
+    except (TierLimit, User.DoesNotExist) as refused:
+        return refused
+
+
+def _for_visitor(symbols: Sequence[str], known: _Known) -> Grant:
+    offered = [symbol for symbol in symbols if known.tickers.get(symbol, (0, False))[1]]
     return Grant(
-        symbols=[symbol for symbol in known if symbol in settings.DEMO_SYMBOLS],
-        forbidden=[symbol for symbol in known if symbol not in settings.DEMO_SYMBOLS],
-        unknown=[symbol for symbol in symbols if symbol not in known],
+        symbols=[symbol for symbol in offered if symbol in settings.DEMO_SYMBOLS],
+        forbidden=[symbol for symbol in offered if symbol not in settings.DEMO_SYMBOLS],
+        unknown=[symbol for symbol in symbols if symbol not in offered],
     )
 
 
-def _for_user(user_id: uuid.UUID, symbols: Sequence[str], tickers: dict[str, Ticker]) -> Grant:
+def _for_user(user_id: uuid.UUID, symbols: Sequence[str], known: _Known, now: datetime) -> Grant:
     """The watchlist freely, demo tickers at the cost of the house, others for a while within the limit.
 
     A ticker that has been retired goes on for those who have it and is given to nobody else.
     """
-    user = User.objects.get(pk=user_id, is_active=True)
-    now = timezone.now()
-    mine = Subscription.objects.active(now).filter(user=user, ticker__in=tickers.values())
-    held = dict(mine.values_list("ticker__symbol", "ends_at"))
-    known = [
-        symbol for symbol in symbols if symbol in held or (symbol in tickers and tickers[symbol].is_active)
-    ]
-    others = [tickers[symbol] for symbol in known if _needs_place(symbol, held)]
+    held = known.held[user_id]
+    offered = [symbol for symbol in symbols if symbol in held or known.tickers.get(symbol, (0, False))[1]]
+    others = [symbol for symbol in offered if _needs_place(symbol, held)]
     if others:
-        watch(user, others, until=now + KEEP_FOR)
-    _touch(mine, now)
+        tickers = Ticker.objects.filter(symbol__in=others)
+        watch(User.objects.get(pk=user_id, is_active=True), list(tickers), until=now + KEEP_FOR)
     return Grant(
-        symbols=known,
-        unknown=[symbol for symbol in symbols if symbol not in known],
-        temporary={ticker.symbol: ticker.pk for ticker in others},
+        symbols=offered,
+        unknown=[symbol for symbol in symbols if symbol not in offered],
+        temporary={symbol: known.tickers[symbol][0] for symbol in others},
     )
 
 
@@ -76,9 +123,12 @@ def _needs_place(symbol: str, held: dict[str, datetime | None]) -> bool:
 
 
 @transaction.atomic
-def _touch(rows: SubscriptionQuerySet, now: datetime) -> None:
+def _touch(users: Collection[uuid.UUID], tickers: Collection[int], now: datetime) -> None:
     """They were looked at. Rows that somebody is busy with are skipped: waiting for several could be a deadlock."""
-    old = rows.filter(last_accessed__lt=now - ACCESS_GRAIN).select_for_update(skip_locked=True, no_key=True)
+    if not users:
+        return
+    mine = Subscription.objects.active(now).filter(user__in=users, ticker__in=tickers)
+    old = mine.filter(last_accessed__lt=now - ACCESS_GRAIN).select_for_update(skip_locked=True, no_key=True)
     if ids := list(old.values_list("pk", flat=True)):
         Subscription.objects.filter(pk__in=ids).update(last_accessed=now)
 

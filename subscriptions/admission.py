@@ -1,0 +1,132 @@
+"""Who may come in: many at a time, since after a restart everybody comes at once.
+
+A login is found by what the connection brings (a session's cookie with the right Origin, an API key in the
+`Authorization` header, or a ticket), and counted against the user's limit of connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.http.request import validate_host
+
+from accounts import credentials, tickets
+from accounts.credentials import Login
+from accounts.tiers import limits_of
+from core.batching import Batched
+from core.database import in_thread
+from subscriptions.cadence import Mode
+from subscriptions.errors import Refused
+
+API_KEY_SCHEME = "api-key"
+"""`Authorization: Api-Key …`"""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What a connection says of itself. At most one of the last three is told."""
+
+    origin: str = ""
+    host: str = ""
+    session_key: str = ""
+    api_key: str = ""
+    ticket: str = ""
+
+
+def brought_by(scope: Mapping[str, Any]) -> Brought:
+    """From the handshake; raises Refused("not_authenticated") for a header that is no login of ours."""
+    headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+    origin, host = headers.get("origin", ""), headers.get("host", "")
+    query = parse_qs(scope["query_string"].decode("latin1"), max_num_fields=20)
+    if ticket := query.get("ticket"):
+        return Brought(origin, host, ticket=ticket[0])
+    if said := headers.get("authorization"):
+        scheme, _, value = said.partition(" ")
+        if scheme.lower() != API_KEY_SCHEME:
+            raise Refused("not_authenticated", "Send Authorization: Api-Key and your key.")
+        return Brought(origin, host, api_key=value.strip())
+    return Brought(origin, host, session_key=_session_key(headers.get("cookie", "")))
+
+
+def _session_key(cookies: str) -> str:
+    try:
+        found = SimpleCookie(cookies).get(settings.SESSION_COOKIE_NAME)
+    except CookieError:
+        return ""
+    return found.value if found else ""
+
+
+def is_ours(origin: str, host: str) -> bool:
+    """Whether a page with this origin may use the cookies of our visitors: it has to be a page of this very site.
+
+    Channels' own check lets any port of an allowed host pass; another port is another program.
+    """
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        return False
+    if f"{parts.scheme}://{parts.netloc}" in settings.CSRF_TRUSTED_ORIGINS:
+        return True
+    return parts.netloc.lower() == host.lower() and validate_host(parts.hostname, settings.ALLOWED_HOSTS)
+
+
+async def login_of(brought: Brought) -> Login | None:
+    """None is a visitor. Raises Refused("not_authenticated"), or what means that a server is away."""
+    if brought.api_key or brought.ticket:
+        asked = _api_keys if brought.api_key else _tickets
+        login = await asked().ask(brought.api_key or brought.ticket)
+        if login is None:
+            what = "API key" if brought.api_key else "ticket"
+            raise Refused("not_authenticated", f"This {what} is not valid, or not any more.")
+        return login
+    return await _sessions().ask(brought.session_key) if brought.session_key else None
+
+
+async def login_of_api_key(text: str) -> Login | None:
+    """For protocols that bring the key in a message. Raises what means that a server is away."""
+    return await _api_keys().ask(text)
+
+
+def fastest_of(login: Login) -> Mode:
+    return Mode(limits_of(login.tier).fastest)
+
+
+# --- many at a time, one question each per loop
+
+
+async def _answer(ask: Callable[[set[str]], Mapping[str, Login]], keys: Sequence[str]) -> list[Login | None]:
+    found = await in_thread(ask, set(keys))
+    return [found.get(key) for key in keys]
+
+
+Logins = Batched[str, Login | None]
+_made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Logins]] = WeakKeyDictionary()
+
+
+def _batched(name: str, ask: Callable[[set[str]], Mapping[str, Login]]) -> Logins:
+    of_loop = _made.setdefault(asyncio.get_running_loop(), {})
+    if name not in of_loop:
+        of_loop[name] = Batched(partial(_answer, ask))
+    return of_loop[name]
+
+
+def _sessions() -> Logins:
+    return _batched("sessions", credentials.by_sessions)
+
+
+def _api_keys() -> Logins:
+    return _batched("api_keys", credentials.by_api_keys)
+
+
+def _tickets() -> Logins:
+    return _batched("tickets", tickets.redeem)

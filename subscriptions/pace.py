@@ -1,0 +1,63 @@
+"""Whether a client keeps up, by when it answers what it is asked. Pure: time is passed in, seconds of one clock.
+
+Daphne never waits for a slow reader, so the protocol itself asks: every ten seconds a heartbeat carries `ack`, and
+the answer says how long everything before it took to be read. Who has answered once is held to it. Of those who
+never do only the connection's own back-pressure tells (uvicorn), and the server's ping.
+"""
+
+from __future__ import annotations
+
+from subscriptions.cadence import Mode, faster, slower
+
+ASK_EVERY_S = 10.0
+# An answer that took so long lowers the cadence; two quick ones raise it again.
+SLOW_S, QUICK_S, QUICK_ANSWERS = 2.0, 1.0, 2
+# Nothing more is sent to somebody who owes an answer for so long, and then the connection is closed.
+HOLD_S, GIVE_UP_S = 2.0, 5.0
+# Of those who are not asked: how long one frame may be on its way.
+STUCK_S = 15.0
+
+
+class Pace:
+    """One connection."""
+
+    __slots__ = ("_asked_at", "_asked_ms", "_quick", "answers", "bearable")
+
+    def __init__(self) -> None:
+        self.answers = False
+        self.bearable = Mode.LIVE
+        self._asked_at: float | None = None
+        self._asked_ms = 0
+        self._quick = 0
+
+    def asked(self, now: float, now_ms: int) -> None:
+        """A question that is still open stays the one that counts."""
+        if self._asked_at is None:
+            self._asked_at, self._asked_ms = now, now_ms
+
+    def answered(self, told_ms: int, now: float) -> None:
+        """`told_ms`: which heartbeat was read; one before the open question answers nothing."""
+        if self._asked_at is None or told_ms < self._asked_ms:
+            return
+        self.answers = True
+        took, self._asked_at = now - self._asked_at, None
+        if took > SLOW_S:
+            self.bearable, self._quick = slower(self.bearable), 0
+        elif took < QUICK_S:
+            self._quick += 1
+            if self._quick >= QUICK_ANSWERS:
+                self.bearable, self._quick = faster(self.bearable), 0
+
+    def slow_down(self) -> None:
+        """The connection itself waited."""
+        self.bearable, self._quick = slower(self.bearable), 0
+
+    def owes_for(self, now: float) -> float:
+        """Seconds since the open question, 0 where nothing is owed."""
+        return now - self._asked_at if self.answers and self._asked_at is not None else 0.0
+
+    def is_held(self, now: float) -> bool:
+        return self.owes_for(now) > HOLD_S
+
+    def is_given_up(self, now: float) -> bool:
+        return self.owes_for(now) > GIVE_UP_S

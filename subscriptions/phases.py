@@ -1,0 +1,219 @@
+"""The hub's clock: clients of one cadence are spread over phases, and each phase is flushed on its own beat.
+
+One frame per client and beat holds everything that changed. A client that is still busy with its last frame is
+skipped, never queued: it gets the newest state afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from itertools import cycle
+from typing import Any
+
+from core import clock, metrics
+from subscriptions import cadence
+from subscriptions.cadence import Mode
+from subscriptions.client import Client
+from subscriptions.feeds import Feed, Position, Source
+from subscriptions.states import States
+
+# Followed of one ticker: the newest price, or its minute bars.
+Topic = tuple[str, Source]
+Parts = defaultdict[Client, list[Any]]
+# How often it is looked whether a slow phase is due; its own offset is finer than that.
+SLOW_LOOK_S = 0.05
+
+
+class Phase:
+    """Clients that get their frames together."""
+
+    def __init__(self, mode: Mode, due: float = 0.0) -> None:
+        self.mode = mode
+        self.due = due
+        self.clients: set[Client] = set()
+        self.behind: set[Client] = set()
+        self.followers: dict[Topic, dict[Feed, set[Client]]] = {}
+        self.changed: set[Topic] = set()
+
+    def follow(self, client: Client, symbol: str, feed: Feed) -> None:
+        topic = (symbol, feed.source)
+        self.followers.setdefault(topic, {}).setdefault(feed, set()).add(client)
+
+    def unfollow(self, client: Client, symbol: str, feed: Feed) -> None:
+        topic = (symbol, feed.source)
+        feeds = self.followers.get(topic)
+        if feeds is None or feed not in feeds:
+            return
+        feeds[feed].discard(client)
+        if not feeds[feed]:
+            del feeds[feed]
+        if not feeds:
+            del self.followers[topic]
+            self.changed.discard(topic)
+
+    def flush(self, states: States, after: Callable[[Client, set[str]], None]) -> None:
+        """One frame for each client with news; `after` is told which symbols of it were in."""
+        changed, self.changed = self.changed, set()
+        parts: Parts = defaultdict(list)
+        for topic in changed:
+            self._collect(topic, states, parts)
+        now = clock.monotonic()
+        symbols = {symbol for symbol, _ in changed}
+        for client, pieces in parts.items():
+            if client.waits(now):
+                self._skip(client, symbols)
+            else:
+                client.send(client.wire.frame(pieces))
+                after(client, symbols)
+        if self.behind:
+            self._catch_up(states, after, now)
+
+    def _collect(self, topic: Topic, states: States, parts: Parts) -> None:
+        symbol, source = topic
+        state = states.latest(symbol) if source is Source.QUOTE else states.minute(symbol)
+        if state is None:
+            return
+        for feed, clients in self.followers.get(topic, {}).items():
+            part = state.part(feed)
+            if part is None:
+                continue
+            for client in clients:
+                if not client.known or client.is_news(symbol, state.position):
+                    parts[client].append(part)
+
+    def _skip(self, client: Client, symbols: set[str]) -> None:
+        client.missed |= symbols & client.symbols
+        self.behind.add(client)
+        metrics.frames_skipped.inc()
+
+    def _catch_up(self, states: States, after: Callable[[Client, set[str]], None], now: float) -> None:
+        """The newest state of what they missed, not the backlog."""
+        for client in [client for client in self.behind if not client.waits(now)]:
+            self.behind.discard(client)
+            missed, client.missed = client.missed, set()
+            parts = [part for symbol in missed for part in _newest(client, symbol, states)]
+            if parts:
+                client.send(client.wire.frame(parts))
+                after(client, missed)
+
+
+def _newest(client: Client, symbol: str, states: States) -> Iterable[Any]:
+    state = states.latest(symbol)
+    if state is None or (client.known and not client.is_news(symbol, state.position)):
+        return
+    for feed in client.feeds(symbol):
+        part = state.part(feed) if feed.source is Source.QUOTE else None
+        if part is not None:
+            yield part
+
+
+class Phases:
+    """All of them. `paused` clients are in a phase that is never flushed."""
+
+    def __init__(self, states: States, after: Callable[[Client, set[str]], None]) -> None:
+        self._states, self._after = states, after
+        self._of = {mode: [Phase(mode) for _ in range(count)] for mode, count in cadence.PHASES.items()}
+        self._of[Mode.PAUSED] = [Phase(Mode.PAUSED)]
+        self._next = {mode: cycle(phases) for mode, phases in self._of.items()}
+        self._live = self._of[Mode.LIVE]
+        self._slow = [phase for mode in cadence.PHASES if mode is not Mode.LIVE for phase in self._of[mode]]
+        self._with: defaultdict[Topic, set[Phase]] = defaultdict(set)  # in which phases somebody follows it
+        self._news = asyncio.Event()
+        for mode, phases in self._of.items():
+            for number, phase in enumerate(phases):
+                phase.due = cadence.INTERVAL_S.get(mode, 0.0) * number / len(phases)
+
+    def place(self, client: Client) -> None:
+        """Put a client where its cadence belongs, with all that it follows and all that was due to it."""
+        mode = client.cadence.effective[0]
+        if client.phase is not None and client.phase.mode is mode:
+            return
+        self.take_out(client)
+        phase = client.phase = next(self._next[mode])
+        phase.clients.add(client)
+        for symbol, feeds in client.following.items():
+            for feed in feeds:
+                self._follow(phase, client, symbol, feed)
+        if client.missed:
+            phase.behind.add(client)
+            self._news.set()
+
+    def take_out(self, client: Client) -> None:
+        """What was due to it stays in `missed`; of the rest it is known what it has had."""
+        phase = client.phase
+        if phase is None:
+            return
+        client.missed |= {symbol for symbol, _ in phase.changed if symbol in client.following}
+        for symbol, feeds in client.following.items():
+            if symbol not in client.missed:
+                client.known[symbol] = self._states.position(symbol)
+            for feed in feeds:
+                self._unfollow(phase, client, symbol, feed)
+        phase.clients.discard(client)
+        phase.behind.discard(client)
+        client.phase = None
+
+    def follow(self, client: Client, symbol: str, feed: Feed, known: Position) -> None:
+        """From now on what is newer than `known`."""
+        if symbol not in client.following:
+            client.known[symbol] = known
+        if feed not in client.feeds(symbol):
+            client.following[symbol] = (*client.feeds(symbol), feed)
+            self._follow(client.phase, client, symbol, feed)
+
+    def unfollow(self, client: Client, symbol: str, feed: Feed) -> None:
+        rest = tuple(one for one in client.feeds(symbol) if one is not feed)
+        self._unfollow(client.phase, client, symbol, feed)
+        if rest:
+            client.following[symbol] = rest
+        else:
+            client.following.pop(symbol, None)
+            client.known.pop(symbol, None)
+            client.missed.discard(symbol)
+
+    def catch_up(self, client: Client, symbol: str) -> None:
+        """The newest state of it is due to this client."""
+        client.missed.add(symbol)
+        client.phase.behind.add(client)
+        self._news.set()
+
+    def _follow(self, phase: Phase, client: Client, symbol: str, feed: Feed) -> None:
+        phase.follow(client, symbol, feed)
+        self._with[symbol, feed.source].add(phase)
+
+    def _unfollow(self, phase: Phase, client: Client, symbol: str, feed: Feed) -> None:
+        topic = (symbol, feed.source)
+        phase.unfollow(client, symbol, feed)
+        if topic not in phase.followers:
+            self._with[topic].discard(phase)
+            if not self._with[topic]:
+                del self._with[topic]
+
+    def mark(self, symbol: str, source: Source = Source.QUOTE) -> None:
+        """There is news of it for whoever follows it."""
+        topic = (symbol, source)
+        for phase in self._with.get(topic, ()):
+            phase.changed.add(topic)
+        self._news.set()
+
+    async def flush_live(self) -> None:
+        """Once through the live phases; sleeps until there is news when nothing is left to send."""
+        for phase in self._live:
+            began = clock.monotonic()
+            phase.flush(self._states, self._after)
+            await asyncio.sleep(cadence.pause_after(clock.monotonic() - began))
+        if not any(phase.changed or phase.behind for phase in self._live):
+            self._news.clear()
+            await self._news.wait()
+
+    async def flush_slow(self) -> None:
+        """Whichever of the slow phases are due."""
+        await asyncio.sleep(SLOW_LOOK_S)
+        now = clock.monotonic()
+        for phase in self._slow:
+            if phase.due <= now:
+                interval = cadence.INTERVAL_S[phase.mode]
+                phase.due += interval * max(1, (now - phase.due) // interval)
+                phase.flush(self._states, self._after)

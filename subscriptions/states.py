@@ -1,0 +1,73 @@
+"""What this process knows of the tickers that its clients follow: the newest state, and the few before it.
+
+The few before it let a client that comes back get everything it missed, where that can be said for certain: the
+tape numbers each symbol's states without a gap, so a run of consecutive numbers is complete.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from subscriptions.feeds import Minute, Position, State
+
+# About ten seconds of a ticker that never rests.
+KEPT = 100
+NOWHERE: Position = (-1, -1)
+# A quote that was fetched, not published, has no number, and so says nothing of what came before.
+NUMBERED: Position = (1, 1)
+
+
+class States:
+    """By symbol; forgotten when nobody follows it any more."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, deque[State]] = {}
+        self._minutes: dict[str, Minute] = {}
+
+    def take(self, state: State) -> bool:
+        """False for one that is not newer than what is known: it changes nothing."""
+        recent = self._recent.get(state.symbol)
+        if recent is None:
+            recent = self._recent[state.symbol] = deque(maxlen=KEPT)
+        elif recent:
+            epoch, number = recent[-1].position
+            if state.position <= (epoch, number):
+                return False
+            if state.position != (epoch, number + 1):
+                recent.clear()  # what came between was never heard
+        recent.append(state)
+        return True
+
+    def take_minute(self, minute: Minute) -> bool:
+        known = self._minutes.get(minute.symbol)
+        if known is not None and minute.position <= known.position:
+            return False
+        self._minutes[minute.symbol] = minute
+        return True
+
+    def latest(self, symbol: str) -> State | None:
+        recent = self._recent.get(symbol)
+        return recent[-1] if recent else None
+
+    def minute(self, symbol: str) -> Minute | None:
+        return self._minutes.get(symbol)
+
+    def position(self, symbol: str) -> Position:
+        latest = self.latest(symbol)
+        return NOWHERE if latest is None else latest.position
+
+    def since(self, symbol: str, position: Position) -> list[State] | None:
+        """Every state after `position`, oldest first; None where something may be missing."""
+        recent = self._recent.get(symbol)
+        if not recent or position > recent[-1].position or position < NUMBERED:
+            return None
+        if position == recent[-1].position:
+            return []
+        epoch, number = position
+        if (epoch, number + 1) < recent[0].position or epoch != recent[0].epoch:
+            return None
+        return [state for state in recent if state.position > position]
+
+    def forget(self, symbol: str) -> None:
+        self._recent.pop(symbol, None)
+        self._minutes.pop(symbol, None)
