@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 
@@ -33,9 +34,11 @@ SETTINGS = {
 }
 
 
-def run(name: str, measure: str, argv: list[str]) -> int:
-    """0 when the oracle found everything right, else 1."""
-    arguments = parsed(name, argv)
+def run(
+    name: str, measure: str, argv: list[str], extend: Callable[[ArgumentParser], None] | None = None
+) -> int:
+    """0 when the oracle found everything right, else 1. What `extend` adds is handed to `measure` by name."""
+    arguments = parsed(name, argv, extend)
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGALRM, _end)
     signal.alarm(QUICK_PATIENCE_S if arguments.quick else FULL_PATIENCE_S)
@@ -43,7 +46,8 @@ def run(name: str, measure: str, argv: list[str]) -> int:
     try:
         with Throwaway(durable=True) as servers:
             prepare_django(servers)
-            result = import_module(measure).measure(quick=arguments.quick)
+            more = {key: value for key, value in vars(arguments).items() if key != "json"}
+            result = import_module(measure).measure(**more)
     except StartError as error:
         print(error, file=sys.stderr)
         return 1
@@ -57,8 +61,10 @@ def run(name: str, measure: str, argv: list[str]) -> int:
     return 1 if result.complaints else 0
 
 
-def parsed(name: str, argv: list[str]) -> Namespace:
+def parsed(name: str, argv: list[str], extend: Callable[[ArgumentParser], None] | None = None) -> Namespace:
     parser = ArgumentParser(prog=f"python -m benchmarks.{name}")
+    if extend is not None:
+        extend(parser)
     parser.add_argument("--json", action="store_true", help="print one object of JSON as the last line")
     parser.add_argument(
         "--quick", action="store_true", help="a smaller run of at most 45 s with the same keys"

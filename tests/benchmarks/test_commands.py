@@ -29,12 +29,17 @@ FIGURES = {
     "outage": {
         "cold_start_calls_per_symbol", "api_p95_ms", "api_p95_during_cut_ms", "calls_to_dead_vendor", "not_200",
     },
+    "fanout": {
+        "connections", "updates_per_s", "deliveries_per_s", "p50_ms", "p95_ms", "p99_ms", "server_mb",
+        "server_cpu_percent", "client_cpu_percent", "seq_violations",
+    },
 }  # fmt: skip
 RATIO = {
     "sharing": "unshared_vs_shared",
     "subscriptions": "vs_stored_counter",
     "quote_cache": "upsert_vs_single",
     "outage": "naive_vs_p95_during_cut",
+    "fanout": "deliveries_vs_naive",
 }
 
 
@@ -67,4 +72,7 @@ def test_an_unknown_benchmark_is_named():
     )
 
     assert run.returncode == 2
-    assert "There is no benchmark speed; there are outage, quote_cache, sharing, subscriptions." in run.stdout
+    assert (
+        "There is no benchmark speed; there are fanout, outage, quote_cache, sharing, subscriptions."
+        in run.stdout
+    )

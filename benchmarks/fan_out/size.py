@@ -1,0 +1,26 @@
+"""How big a scenario is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+TICKERS, EACH = 100, 8
+
+
+@dataclass(frozen=True)
+class Size:
+    """`rates` are updates per second: the steps of a climb, else one; `seconds` is the length of a window."""
+
+    connections: int
+    rates: tuple[int, ...]
+    seconds: float
+    server: str = "daphne"
+    workers: int = 1
+
+
+def asked(size: Size, **other: Any) -> Size:
+    """What the command line says otherwise."""
+    if rates := other.pop("rates", None):
+        other["rates"] = tuple(int(rate) for rate in rates.split(","))
+    return replace(size, **{name: value for name, value in other.items() if value is not None})
