@@ -330,6 +330,8 @@ static void is_ready(Conn *c, const char *s, const char *end, int64_t now) {
     if (memmem(s, (size_t)(end - s), "\"recovered\":true", 16)) recovered++;
     else unrecovered++;
     if (quotes) take_snapshot(c, quotes + 10, end);
+    const char *missed = memmem(s, (size_t)(end - s), "\"missed\":[", 10);
+    if (missed) take_snapshot(c, missed + 10, end);
     if (c->state != SUBSCRIBING) return;
     pending--;
     c->state = READY;
@@ -421,9 +423,9 @@ static void greet(Conn *c) {
     static char text[4096];
     c->state = UPGRADING;
     int n = snprintf(text, sizeof text,
-        "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nOrigin: http://localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "GET %s HTTP/1.1\r\nHost: localhost:%d\r\nOrigin: http://localhost:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: b25ldGFwZS1iZW5jaG1hcg==\r\nSec-WebSocket-Version: 13\r\n%s%s%s\r\n",
-        path, tcp_port, *c->cookie == '-' ? "" : "Cookie: ", *c->cookie == '-' ? "" : c->cookie, *c->cookie == '-' ? "" : "\r\n");
+        path, tcp_port, tcp_port, *c->cookie == '-' ? "" : "Cookie: ", *c->cookie == '-' ? "" : c->cookie, *c->cookie == '-' ? "" : "\r\n");
     put(c, text, (size_t)n);
 }
 

@@ -142,7 +142,12 @@ def connect_everybody(on: Stage, group: int = -1) -> float:
     done = on.load.connect(group)
     if done["gone"]:
         status = on.load.ask("status")
-        raise StartError(f"{done['gone']} connections failed: {status['closes']} {status['errors']}")
+        logged = "\n".join(
+            log.read_text(errors="replace")[-2000:] for log in settings.BUNDLE.log_dir.glob("web-*.log")
+        )
+        raise StartError(
+            f"{done['gone']} connections failed: {status['closes']} {status['errors']}\n{logged}"
+        )
     say(f"{done['ready']:,} connections ready after {done['seconds']:.1f} s")
     return float(done["seconds"])
 
