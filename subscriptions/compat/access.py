@@ -1,4 +1,4 @@
-"""What the REST sides of all vendors' protocols share: who asks, for which symbols, and errors in the vendor's words."""
+"""What the REST sides of all vendors share: who asks, for which symbols, and errors in the vendor's own words."""
 
 from __future__ import annotations
 
