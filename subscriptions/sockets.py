@@ -133,6 +133,8 @@ class Socket:
                 return
             if not self.client.ended:
                 await self._guarded(self._take(message.get("text"), message.get("bytes")))
+                if self.client.ended:
+                    await hub().remove(self.client)
 
     def _patience(self) -> float | None:
         """Seconds for the next message; only who is admitted and stays may be silent."""

@@ -54,9 +54,9 @@ async def test_a_lost_upstream_is_told_by_ticker_and_so_is_its_return(tape, scre
     assert stale == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
     assert await in_thread(stored) == ("100.00", Reason.PROVIDER_DOWN)
 
-    # Nothing was traded meanwhile: the same price is sent again, which ends it.
+    # Nothing was traded meanwhile: its end is said by itself.
     screen.frames.clear()
     tape.provider.connect_failure = tape.provider.failure = None
-    await screen.until(lambda: screen.prices() == {"AAPL": "100.00"})
+    await screen.until(lambda: {"type": "fresh", "symbols": ["AAPL"]} in screen.frames)
     assert [frame for frame in screen.frames if frame["type"] == "stale"] == []
     assert await in_thread(stored) == ("100.00", None)

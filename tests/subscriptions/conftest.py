@@ -17,6 +17,7 @@ from marketdata.quotes import Quote
 from marketdata.tape import openset
 from marketdata.tape.publish import publish_quotes
 from subscriptions import hub as hub_module
+from subscriptions import silence, upkeep
 from subscriptions.client import Client
 from subscriptions.hub import PriceHub
 
@@ -85,12 +86,15 @@ def quick(monkeypatch) -> None:
     """The hub's timers, ten times as fast."""
     monkeypatch.setattr(hub_module, "RESYNC_EVERY_S", 0.2)
     monkeypatch.setattr(hub_module, "SILENT_AFTER_S", 0.6)
+    monkeypatch.setattr(silence, "SILENT_AFTER_S", 0.6)
     monkeypatch.setattr(hub_module, "WATCH_EVERY_S", 0.05)
-    monkeypatch.setattr(hub_module, "HEARTBEAT_EVERY_S", 0.5)
+    monkeypatch.setattr(upkeep, "HEARTBEAT_EVERY_S", 0.5)
 
 
 @pytest.fixture
-async def price_hub(quick) -> AsyncIterator[PriceHub]:
+async def price_hub(quick, monkeypatch) -> AsyncIterator[PriceHub]:
+    """A hub without a database behind it."""
+    monkeypatch.setattr(hub_module, "stored_quotes", lambda _symbols: {})
     client().flushall()
     made = PriceHub()
     yield made

@@ -2,19 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-import orjson
 import pytest
-from channels.routing import URLRouter
-from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError
 from django.test import Client as Browser
 from django.utils import timezone
 
 from accounts.models import User
-from config.routing import websocket_urlpatterns
 from core.database import in_thread
 from core.redis import client, close_async_client
 from marketdata.models import Ticker
@@ -22,51 +16,11 @@ from marketdata.quotes import microseconds
 from subscriptions import renewal, streaming, watchlist
 from subscriptions.hub import hub
 from subscriptions.models import Subscription
+from subscriptions.feeds import State
 from tests.factories import make_ticker, make_user
+from tests.subscriptions.sockets import Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
-
-
-class Socket:
-    """One connection to the consumer, with an already known user (the middleware above it has its own tests)."""
-
-    def __init__(self, user: Any, session: Any = None) -> None:
-        self._communicator = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/v1/stream")
-        self._communicator.scope |= {"user": user, "session": session}
-
-    async def __aenter__(self) -> Socket:
-        connected, _ = await self._communicator.connect(timeout=5)
-        assert connected
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._communicator.disconnect()
-
-    async def say(self, message: Any) -> None:
-        text = message if isinstance(message, str) else orjson.dumps(message).decode()
-        await self._communicator.send_to(text_data=text)
-
-    async def ask(self, message: Any) -> dict[str, Any]:
-        await self.say(message)
-        return await self.next()
-
-    async def next(self, *types: str) -> dict[str, Any]:
-        """The next message; of one of these types, where given."""
-        while True:
-            message = orjson.loads(await self._communicator.receive_from(timeout=5))
-            if not types or message["type"] in types:
-                return message
-
-    async def closed(self) -> int:
-        """The code with which the server closes; what comes before is dropped."""
-        while (event := await self._communicator.receive_output(timeout=5))["type"] != "websocket.close":
-            pass
-        return event["code"]
-
-    async def fails(self) -> None:
-        """Until the consumer has ended by a mistake."""
-        with pytest.raises(ZeroDivisionError):
-            await self._communicator.wait(timeout=5)
 
 
 @pytest.fixture(autouse=True)
@@ -102,7 +56,7 @@ async def test_a_frame_says_when_the_price_was_true_in_unix_milliseconds(feed):
     async with Socket(user) as socket:
         await socket.ask({"type": "subscribe", "id": "1", "symbols": ["AAPL"]})
         quote = feed.quote("AAPL", "5")
-        hub()._take("AAPL", (1, 1), f'{{"s":"AAPL","t":{microseconds(quote.as_of) // 1000}}}')
+        hub()._take(State("AAPL", (1, 1), f'{{"s":"AAPL","t":{microseconds(quote.as_of) // 1000}}}'))
         (update,) = (await socket.next("quotes"))["q"]
         assert update["t"] == int(quote.as_of.timestamp() * 1000)
 
@@ -138,7 +92,7 @@ async def test_visitors_get_the_demo_symbols_only(settings):
     settings.DEMO_SYMBOLS = ["AAPL"]
     for symbol in ("AAPL", "NVDA"):
         await in_thread(make_ticker, symbol)
-    async with Socket(AnonymousUser()) as socket:
+    async with Socket() as socket:
         answer = await socket.ask({"type": "subscribe", "id": "1", "symbols": ["AAPL", "NVDA"]})
         assert answer["symbols"] == ["AAPL"]
         error = await socket.next("error")
@@ -193,9 +147,7 @@ async def test_bad_messages_get_a_clear_error_and_the_connection_lives(message, 
 
 
 async def test_an_unknown_address_is_refused():
-    communicator = WebsocketCommunicator(URLRouter(websocket_urlpatterns), "/ws/v9/nothing")
-    connected, _ = await communicator.connect(timeout=5)
-    assert not connected
+    assert not await Socket(path="/ws/v9/nothing").connects()
 
 
 # --- what goes wrong on the way
@@ -211,7 +163,7 @@ async def test_nobody_stays_in_the_hub_who_disconnected():
 
 async def test_nobody_stays_in_the_hub_after_a_mistake_of_ours(monkeypatch):
     user = await in_thread(make_user)
-    monkeypatch.setattr(streaming, "grant", lambda *_: 1 / 0)
+    monkeypatch.setattr(streaming, "grant_many", lambda *_: 1 / 0)
     socket = await Socket(user).__aenter__()
 
     await socket.say({"type": "subscribe", "symbols": ["AAPL"]})
@@ -242,8 +194,8 @@ async def test_a_database_that_is_away_is_told_and_nothing_is_done(monkeypatch, 
     async with Socket(user) as socket:
         await socket.ask({"type": "subscribe", "symbols": [ticker.symbol]})
         with monkeypatch.context() as patch:
-            patch.setattr(streaming, {"subscribe": "grant", "unsubscribe": "give_up"}[kind], away)
-            error = await socket.ask({"type": kind, "id": 7, "symbols": [ticker.symbol.lower()]})
+            patch.setattr(streaming, {"subscribe": "grant_many", "unsubscribe": "give_up"}[kind], away)
+            error = await socket.ask({"type": kind, "id": 7, "symbols": [ticker.symbol]})
         assert (error["id"], error["code"], error["symbols"]) == (7, "unavailable", [ticker.symbol])
         again = await socket.ask({"type": "unsubscribe", "symbols": [ticker.symbol]})
         assert again["symbols"] == [ticker.symbol]
@@ -261,8 +213,7 @@ def often(monkeypatch) -> None:
 async def test_a_logout_closes_the_connection(often):
     user = await in_thread(make_user)
     browser = Browser()
-    await in_thread(browser.force_login, user)
-    socket = await Socket(user, await in_thread(lambda: browser.session)).__aenter__()
+    socket = await Socket(user, browser=browser).__aenter__()
 
     await in_thread(browser.logout)
 

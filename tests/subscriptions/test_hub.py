@@ -16,6 +16,8 @@ from marketdata.quotes import Reason
 from marketdata.symbols import group_name
 from marketdata.tape.sharding import shard_of
 from subscriptions import hub as hub_module
+from subscriptions import upkeep
+from subscriptions.feeds import State
 from tests.subscriptions.conftest import Screen
 
 
@@ -49,8 +51,8 @@ async def test_changes_between_two_beats_become_one_frame_with_the_newest_values
     before = len(screen.frames)
 
     for number in range(1, 8):
-        price_hub._take("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}","e":1,"n":{number}}}')
-    price_hub._take("MSFT", (1, 1), '{"s":"MSFT","p":"5","e":1,"n":1}')
+        price_hub._take(State("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}","e":1,"n":{number}}}'))
+    price_hub._take(State("MSFT", (1, 1), '{"s":"MSFT","p":"5","e":1,"n":1}'))
     await screen.until(lambda: "MSFT" in screen.prices())
 
     (frame,) = [frame for frame in screen.frames[before:] if frame["type"] == "quotes"]
@@ -62,7 +64,7 @@ async def test_an_older_state_never_replaces_a_newer_one(price_hub, screen):
     await price_hub.follow(screen.client, ["AAPL"])
 
     for epoch, number in [(2, 1), (1, 99), (2, 1), (2, 3), (2, 2)]:
-        price_hub._take("AAPL", (epoch, number), f'{{"s":"AAPL","p":"{epoch}.{number}"}}')
+        price_hub._take(State("AAPL", (epoch, number), f'{{"s":"AAPL","p":"{epoch}.{number}"}}'))
 
     await screen.until(lambda: bool(screen.prices()))
     assert screen.prices() == {"AAPL": "2.3"}
@@ -76,14 +78,15 @@ async def test_a_client_that_does_not_read_is_skipped_and_then_gets_the_newest_s
     screen.gate.clear()
 
     for number in range(1, 30):
-        price_hub._take("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}"}}')
+        price_hub._take(State("AAPL", (1, number), f'{{"s":"AAPL","p":"{number}"}}'))
         await reader.until(lambda n=number: reader.prices().get("AAPL") == str(n))
     assert screen.client.busy
     screen.gate.set()
     await screen.until(lambda: screen.prices().get("AAPL") == "29")
 
     # The frame it was busy with, and the newest state: no backlog.
-    assert [frame["q"][0]["p"] for frame in screen.frames if frame["type"] == "quotes"] == ["1", "29"]
+    _, newest = [frame["q"][0]["p"] for frame in screen.frames if frame["type"] == "quotes"]
+    assert newest == "29"
 
 
 async def test_a_lost_message_heals_by_itself(price_hub, feed, screen):
@@ -120,12 +123,13 @@ async def test_silence_of_the_tape_is_told_and_so_is_its_return(price_hub, feed,
     (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
     assert stale == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
 
-    # Nothing was traded meanwhile: the same quote is sent again, which clears the mark.
+    # Nothing was traded meanwhile: no price is sent twice, the end of the silence is said.
     screen.frames.clear()
     async with asyncio.timeout(10):
-        while screen.prices() != {"AAPL": "100.00"}:
+        while not told_fresh(screen):
             await feed.beat()
             await asyncio.sleep(0.05)
+    assert (told_fresh(screen), screen.prices()) == ([["AAPL"]], {})
 
 
 async def redis_forgets_its_subscriptions() -> None:
@@ -142,7 +146,7 @@ async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_aliv
     await redis_forgets_its_subscriptions()
 
     async with asyncio.timeout(10):
-        while price_hub._receiver is deaf or price_hub._silence(0) > 0.6:
+        while price_hub._receiver is deaf or price_hub.silence.lasts(0) > 0.6:
             await feed.beat()
             await asyncio.sleep(0.05)
     healed = price_hub._receiver
@@ -168,7 +172,7 @@ async def test_a_gap_in_the_beats_leaves_one_receiver(price_hub, feed, screen):
         await asyncio.sleep(0.05)
 
     assert len(get_channel_layer()._get_layer().channels) == 1
-    assert not price_hub.silent
+    assert not price_hub.silence.silent_shards
 
 
 async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, screen):
@@ -188,6 +192,10 @@ async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, scr
 
 def told_stale(screen) -> list[list[str]]:
     return [frame["symbols"] for frame in screen.frames if frame["type"] == "stale"]
+
+
+def told_fresh(screen) -> list[list[str]]:
+    return [frame["symbols"] for frame in screen.frames if frame["type"] == "fresh"]
 
 
 def say_lost(symbol: str) -> None:
@@ -232,14 +240,11 @@ def at_once(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("beating", "at_once")
-async def test_a_ticker_whose_stream_is_lost_is_told_once_and_sent_again_when_it_streams(
-    price_hub, feed, screen
-):
+async def test_a_ticker_whose_stream_is_lost_is_told_once_and_so_is_its_return(price_hub, feed, screen):
     client().hset(STREAMING_KEY, mapping={"AAPL": "0", "MSFT": "0"})
     await feed.publish(AAPL="100.00", MSFT="50.00")
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, ["AAPL", "MSFT"])
-    await screen.until(lambda: len(screen.prices()) == 2)
 
     say_lost("AAPL")
     await screen.until(lambda: told_stale(screen))
@@ -248,9 +253,9 @@ async def test_a_ticker_whose_stream_is_lost_is_told_once_and_sent_again_when_it
 
     screen.frames.clear()
     client().hset(STREAMING_KEY, "AAPL", "0")
-    await screen.until(lambda: bool(screen.prices()))
+    await screen.until(lambda: told_fresh(screen))
     await looks_twice(price_hub)
-    assert (screen.prices(), told_stale(screen)) == ({"AAPL": "100.00"}, [])
+    assert (told_fresh(screen), screen.prices(), told_stale(screen)) == ([["AAPL"]], {}, [])
 
 
 @pytest.mark.usefixtures("beating", "at_once")
@@ -266,12 +271,12 @@ async def test_who_comes_later_is_told_in_the_snapshot_and_after_each_frame(pric
         "MSFT": None,
     }
 
-    # The first frame says the same price again; for the client that would be its end.
-    def said() -> list[str]:
-        return [frame["type"] for frame in screen.frames if frame["type"] != "heartbeat"]
-
-    await screen.until(lambda: len(screen.prices()) == 2 and said()[-1] == "stale")
-    assert {symbol for symbols in told_stale(screen) for symbol in symbols} == {"AAPL"}
+    # For the client a frame is the end of it; this one is stale all the same.
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="101.00")
+    say_lost("AAPL")
+    await screen.until(lambda: screen.prices() == {"AAPL": "101.00"} and screen.frames[-1]["type"] == "stale")
+    assert told_stale(screen)[-1] == ["AAPL"]
 
 
 @pytest.mark.usefixtures("beating")
@@ -285,16 +290,13 @@ async def test_a_polled_ticker_is_stale_when_its_polls_stop_and_not_before(price
     store("LATE", 17)
     store("OLD", 40)
     await price_hub.add(screen.client)
-    await price_hub.follow(screen.client, ["POLLED", "LATE", "OLD"])
-    await screen.until(lambda: told_stale(screen))
-    await looks_twice(price_hub)
-    assert {symbol for symbols in told_stale(screen) for symbol in symbols} == {"OLD"}
+    quotes = await price_hub.follow(screen.client, ["POLLED", "LATE", "OLD"])
+    assert {symbol for symbol, quote in quotes.items() if quote.stale} == {"OLD"}
 
-    screen.frames.clear()
     store("OLD", 0)  # the same price, checked now
-    await screen.until(lambda: bool(screen.prices()))
-    await looks_twice(price_hub)
-    assert (screen.prices(), told_stale(screen)) == ({"OLD": "1.00"}, [])
+    store("POLLED", 40)
+    await screen.until(lambda: told_fresh(screen) and told_stale(screen))
+    assert (told_fresh(screen), told_stale(screen), screen.prices()) == ([["OLD"]], [["POLLED"]], {})
 
 
 async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen, monkeypatch, caplog):
@@ -362,7 +364,7 @@ async def test_what_its_clients_follow_is_said_to_be_looked_at_at_once_and_as_lo
 
     for name, seconds in {"TELL_EVERY_S": 0.05, "TOLD_FOR_S": 0.0}.items():
         monkeypatch.setattr(attention, name, seconds)
-    monkeypatch.setattr(hub_module, "ATTEND_PAUSE_S", 0.01)
+    monkeypatch.setattr(upkeep, "ATTEND_PAUSE_S", 0.01)
     attention.forget()
     client().delete(attention.LOOKED_KEY)
     await price_hub.add(screen.client)
