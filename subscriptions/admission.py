@@ -40,6 +40,11 @@ class Brought:
     api_key: str = ""
     ticket: str = ""
 
+    @property
+    def has_own_login(self) -> bool:
+        """One that no browser sends by itself."""
+        return bool(self.api_key or self.ticket)
+
 
 def brought_by(scope: Mapping[str, Any]) -> Brought:
     """From the handshake; raises Refused("not_authenticated") for a header that is no login of ours."""

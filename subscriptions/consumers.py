@@ -14,7 +14,6 @@ from marketdata.errors import InvalidSymbol
 from marketdata.payload import quote_payload
 from marketdata.symbols import canonical
 from subscriptions import admission
-from subscriptions.admission import Brought
 from subscriptions.cadence import SAYABLE, Mode, Why
 from subscriptions.errors import Refused, TierLimit
 from subscriptions.feeds import Position
@@ -32,27 +31,24 @@ LARGEST_NUMBER = 2**53
 class StreamSocket(Socket):
     """One browser or program."""
 
-    _brought: Brought
-    _refused: Refused | None
+    _login: Login | None = None
+    _hindrance: Exception | None = None
 
     async def let_in(self) -> bool:
         """Whoever comes without a login of its own has to come from one of our pages: cookies go with any page."""
-        self._brought, self._refused = Brought(), None
         try:
-            self._brought = admission.brought_by(self.scope)
-        except Refused as refused:
-            self._refused = refused
-            return True
-        has_own = self._brought.api_key or self._brought.ticket
-        return bool(has_own) or admission.is_ours(self._brought.origin, self._brought.host)
+            brought = admission.brought_by(self.scope)
+            if not brought.has_own_login and not admission.is_ours(brought.origin, brought.host):
+                return False
+            self._login = await admission.login_of(brought)
+        except (Refused, *OUTAGES) as hindrance:
+            self._hindrance = hindrance  # told once it is accepted: before, nobody could read it
+        return True
 
     async def opened(self) -> None:
-        if self._refused is not None:
-            raise self._refused
-        await self.admit(await self._login())
-
-    async def _login(self) -> Login | None:
-        return await admission.login_of(self._brought)
+        if self._hindrance is not None:
+            raise self._hindrance
+        await self.admit(self._login)
 
     async def received(self, text: str | None, data: bytes | None) -> None:
         if not self.admitted:
