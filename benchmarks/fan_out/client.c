@@ -7,7 +7,7 @@
      path /ws/v1/stream             base 123 (microseconds of CLOCK_MONOTONIC that `v` counts from)
      rate 500 (new connections per second)          pending 50 (of them under way at once)
      retry 500000 4000000 (microseconds: first and longest pause before a lost connection is opened again)
-     acks 1 (answer heartbeats)     priced 1 (a price follows from symbol and number: see right_price)
+     acks 1 (answer heartbeats that ask)    priced 1 (a price follows from symbol and number: see right_price)
      symbols A B C ...              rcvbuf GROUP BYTES
      conn GROUP COOKIE 0,4,7        one connection: cookie header or -, positions in `symbols`
 
@@ -37,7 +37,6 @@
 #define GROUPS 4
 #define BUCKET_US 100
 #define BUCKETS 300000
-#define ACK_EVERY_US 10000000
 #define BUFFER (4 << 20)
 #define STDIN UINT32_MAX
 #define HASH 32768
@@ -59,7 +58,7 @@ typedef struct {
     uint32_t attempts, left;
     char *cookie, *rest; /* rest: `left` bytes of a frame that has not arrived whole */
     Held *held;
-    int64_t retry_at, acked_at, woken_at;
+    int64_t retry_at;
 } Conn;
 
 typedef struct {
@@ -346,9 +345,8 @@ static void take_text(Conn *c, const char *s, size_t length, int64_t now) {
     else if (length > 18 && !memcmp(s, "{\"type\":\"heartbeat\"", 18)) {
         heartbeats++;
         const char *t = memmem(s, length, "\"t\":", 4);
-        if (acks && t && now - c->acked_at >= ACK_EVERY_US) {
+        if (acks && t && memmem(s, length, "\"ack\":", 6)) { /* it asks how far we have read */
             char text[64];
-            c->acked_at = now;
             put_frame(c, 1, text, (size_t)sprintf(text, "{\"type\":\"ack\",\"t\":%lld}", strtoll(t + 4, NULL, 10)));
         }
     } else if (length > 20 && !memcmp(s, "{\"type\":\"subscribed\"", 20)) is_ready(c, s, end, now);
@@ -440,7 +438,6 @@ static void open_one(Conn *c) {
     if (family == AF_INET) setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     if (rcvbuf[c->group]) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf[c->group], sizeof(int));
     c->state = CONNECTING;
-    c->acked_at = now_us();
     pending++;
     if (connect(c->fd, (struct sockaddr *)&address, address_length) == 0) {
         watch(c, EPOLLIN, EPOLL_CTL_ADD);
