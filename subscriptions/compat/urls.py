@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import include, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+urlpatterns = [
+    path("alpaca/", include("subscriptions.compat.alpaca_urls")),
+    path("massive/", include("subscriptions.compat.massive_urls")),
+    path("finnhub/", include("subscriptions.compat.finnhub_urls")),
+]
