@@ -4,8 +4,11 @@ from typing import Any
 
 from allauth.account.forms import LoginForm as AllauthLoginForm
 from allauth.account.forms import SignupForm as AllauthSignupForm
+from django import forms
 from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey
 
 # What the column holds.
 LONGEST_EMAIL = 254
@@ -34,6 +37,13 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
         limit_length(self, "password", LONGEST_PASSWORD)
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
+
+
+class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = ApiKey
+        fields = ["name"]
+        widgets = {"name": forms.TextInput(attrs={"autocomplete": "off"})}
 
 
 def limit_length(form: Any, name: str, length: int) -> None:

@@ -8,7 +8,6 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from accounts.views import SignupView
 from core import views
 
 admin.site.site_header = admin.site.site_title = "Onetape administration"
@@ -25,7 +24,7 @@ urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("img/favicon.svg"), permanent=True)),
     path("api/v1/", include("config.api_urls")),
     path("compat/", include("subscriptions.compat.urls")),
-    path("account/signup/", SignupView.as_view(), name="account_signup"),
+    path("account/", include("accounts.urls")),
     path("account/", include("allauth.account.urls")),
     path("", include("dashboard.urls")),
 ]
