@@ -14,11 +14,20 @@ WORKER = (*CELERY, "worker", "-l", "WARNING", "--without-gossip", "--without-min
 # As root in a container there is nobody else to be; six lines of advice at each start help nobody.
 AS_ROOT = {"PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges"}
 
+# A reader that has stopped is dropped within 15 s, as Daphne never waits for it; no connection is too old (its own
+# limit is a day); and no message is read that is larger than any of ours.
+DAPHNE = (
+    *("-v", "0"),
+    *("--ping-interval", "7", "--ping-timeout", "8"),
+    *("--websocket_timeout", "-1"),
+    *("--websocket-max-message-size", "65536", "--websocket-max-frame-size", "65536"),
+)
+
 
 def first_roles(host: str, port: int) -> list[Process]:
     """What a page with live prices needs."""
     return [
-        _role("web", "-m", "daphne", "-v", "0", "-b", host, "-p", str(port), "config.asgi:application"),
+        _role("web", "-m", "daphne", *DAPHNE, "-b", host, "-p", str(port), "config.asgi:application"),
         _role("tape", _manage(), "runtape"),
     ]
 

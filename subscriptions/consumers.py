@@ -23,6 +23,7 @@ from subscriptions.streaming import Grant
 
 # More in one message is a mistake or worse; nobody's tier allows it.
 MAX_SYMBOLS = 100
+HINDRANCES: tuple[type[Exception], ...] = (Refused, *OUTAGES)
 TYPES = ("subscribe", "unsubscribe", "cadence", "ack")
 # No tape has ever counted so far; JSON's numbers end somewhere too.
 LARGEST_NUMBER = 2**53
@@ -41,7 +42,7 @@ class StreamSocket(Socket):
             if not brought.has_own_login and not admission.is_ours(brought.origin, brought.host):
                 return False
             self._login = await admission.login_of(brought)
-        except (Refused, *OUTAGES) as hindrance:
+        except HINDRANCES as hindrance:
             self._hindrance = hindrance  # told once it is accepted: before, nobody could read it
         return True
 

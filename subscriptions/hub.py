@@ -18,7 +18,7 @@ from functools import lru_cache
 import orjson
 from redis.exceptions import RedisError
 
-from core import clock, collector, live, metrics
+from core import clock, live, metrics, serving
 from core.batching import Batched
 from core.database import in_thread
 from core.loops import Tasks
@@ -31,6 +31,7 @@ from marketdata.tape.publish import frame_of
 from subscriptions import upkeep
 from subscriptions.client import Client
 from subscriptions.connections import Connections
+from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE_QUOTES, Feed, Minute, Position, Source, State
 from subscriptions.phases import Phases
 from subscriptions.silence import SILENT_AFTER_S, Silence
@@ -156,6 +157,11 @@ class PriceHub:
             except (RedisError, RuntimeError):  # RuntimeError: the receiver is being opened again
                 metrics.redis_failures.labels(used_by="hub").inc()
 
+    def _say_goodbye(self) -> None:
+        """This process is told to stop: everybody is to come again, and not all at once."""
+        for client in list(self.clients):
+            client.end(Refused("restarting", "The server restarts; connect again in a few seconds."))
+
     async def close(self) -> None:
         """End the hub's own tasks; connections are the server's to close."""
         await self._tasks.cancel()
@@ -179,7 +185,9 @@ class PriceHub:
     def _start(self) -> None:
         self._started = True
         self.silence.since = clock.monotonic()
-        collector.relax()
+        serving.relax_collector()
+        serving.raise_open_files()
+        serving.before_stop(self._say_goodbye)
         self._hearing = self._tasks.start(self._for_ever(self._hear))
         own = (self._phases.flush_live, self._phases.flush_slow, self._resync, self._watch)
         for work in (*own, *upkeep.chores(self)):

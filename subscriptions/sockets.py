@@ -133,8 +133,11 @@ class Socket:
                 return
             if not self.client.ended:
                 await self._guarded(self._take(message.get("text"), message.get("bytes")))
-                if self.client.ended:
-                    await hub().remove(self.client)
+                await self._let_go_of_who_ended()
+
+    async def _let_go_of_who_ended(self) -> None:
+        if self.client.ended:
+            await hub().remove(self.client)
 
     def _patience(self) -> float | None:
         """Seconds for the next message; only who is admitted and stays may be silent."""
@@ -175,9 +178,6 @@ class Socket:
             self._lease = await granting.enter(login)
             self.client.login = login
             self.client.cadence.fastest = admission.fastest_of(login)
-        if self._closed:  # gone while we asked
-            await self._leave()
-            return
         self.admitted = True
         await hub().add(self.client)
 
