@@ -184,9 +184,8 @@ MSGPACK = _Encoding(_msgpack_one, _msgpack_many, "msgpack")
 
 
 class _Channel:
-    """What one channel says of a state, in one encoding. It tells of events, and an event happens once."""
+    """What one channel says of a state, in one encoding."""
 
-    repeats = False
     source = Source.QUOTE
 
     def __init__(self, encoding: _Encoding) -> None:

@@ -13,7 +13,7 @@ from marketdata.quotes import Quote
 from marketdata.tape.publish import frame_of
 from subscriptions.compat.alpaca import JSON_WIRE, MSGPACK_WIRE, NUMBERS, unpacked
 from subscriptions.errors import Refused
-from subscriptions.feeds import Minute, Source, State
+from subscriptions.feeds import Minute, State
 from subscriptions.sockets import CLOSE_CODES
 
 AT = datetime(2026, 1, 5, 14, 51, 44, 208_000, tzinfo=UTC)
@@ -105,13 +105,6 @@ def test_a_state_is_written_once_however_many_clients_there_are():
     one = state()
 
     assert one.part(MSGPACK_WIRE.feeds["trades"]) is one.part(MSGPACK_WIRE.feeds["trades"])
-
-
-def test_prices_and_bars_are_events_and_not_told_again():
-    feeds = [*JSON_WIRE.feeds.values(), *MSGPACK_WIRE.feeds.values()]
-
-    assert [feed.repeats for feed in feeds] == [False] * 6
-    assert [feed.source for feed in JSON_WIRE.feeds.values()] == [Source.QUOTE, Source.QUOTE, Source.MINUTE]
 
 
 def test_the_answer_to_a_subscription_names_every_channel():
