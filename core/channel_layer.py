@@ -1,32 +1,36 @@
-"""Channels' pub/sub layer on Redis, with one addition: many fenced sends in one call."""
+"""Channels' pub/sub layer on Redis, with one addition: many fenced sends in one call.
+
+What is sent travels to Redis as one packed list. As many single arguments it would cost the sender more than all the
+rest (4 us for each update), and the script would not get it sooner.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgpack
 from channels_redis.pubsub import RedisPubSubChannelLayer
 
 from core.redis import async_client
 
+# Other users of this Redis wait while a call is done: some 2 ms for so many.
+LARGEST_CALL = 500
+
 # Refuses a stale epoch, stores the latest state of each key and publishes to each group, atomically.
-# ARGV: epoch, how many of the following are keys and states, those, then channels and messages.
+# ARGV: epoch; keys and states, one after the other; channels and messages likewise.
 PUBLISH_FENCED = """
 local known = tonumber(redis.call('GET', KEYS[1]) or '0')
 if known > tonumber(ARGV[1]) then return 0 end
 if known < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
-local stored = 2 + tonumber(ARGV[2])
-for i = 3, stored, 1000 do
-  redis.call('HSET', KEYS[2], unpack(ARGV, i, math.min(i + 999, stored)))
-end
-for i = stored + 1, #ARGV, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end
+local stored, messages = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+if #stored > 0 then redis.call('HSET', KEYS[2], unpack(stored)) end
+for i = 1, #messages, 2 do redis.call('PUBLISH', messages[i], messages[i + 1]) end
 return 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """The latest state of `key`, and the event that tells its group."""
 
     key: str
@@ -36,21 +40,31 @@ class Update:
 
 
 class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
-    """Same bytes and channel names as `group_send`, one round trip for any number of groups."""
+    """Same bytes and channel names as `group_send`, one round trip for hundreds of groups."""
 
     async def publish_many(
         self, updates: Sequence[Update], *, epoch: int, epoch_key: str, latest_key: str
     ) -> bool:
-        """False when a higher epoch has published: the caller is no longer the owner. Raises RedisError."""
-        stored = [part for update in updates for part in (update.key, update.latest)]
-        messages = [(update.group, update.event) for update in updates]
-        return await self._publish((epoch_key, latest_key), epoch, stored, messages)
+        """False when a higher epoch has published: the caller is no longer the owner. Raises RedisError.
+
+        Many updates are several calls, each of which is fenced. Where one fails, those before it are published.
+        """
+        for start in range(0, max(1, len(updates)), LARGEST_CALL):
+            some = updates[start : start + LARGEST_CALL]
+            stored = [part for update in some for part in (update.key, update.latest)]
+            messages = [(update.group, update.event) for update in some]
+            if not await self._publish((epoch_key, latest_key), epoch, stored, messages):
+                return False
+        return True
 
     async def tell_many(
         self, messages: Sequence[tuple[str, dict[str, Any]]], *, epoch: int, epoch_key: str
     ) -> bool:
         """The same for (group, event) that leave no state behind."""
-        return await self._publish((epoch_key,), epoch, [], messages)
+        for start in range(0, len(messages), LARGEST_CALL):
+            if not await self._publish((epoch_key,), epoch, [], messages[start : start + LARGEST_CALL]):
+                return False
+        return True
 
     async def _publish(
         self,
@@ -59,9 +73,12 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         stored: Sequence[str | bytes],
         messages: Sequence[tuple[str, dict[str, Any]]],
     ) -> bool:
-        layer = self._get_layer()
-        args: list[Any] = [epoch, len(stored), *stored]
-        for group, event in messages:
-            # The parent's own naming
-            args += (layer._get_group_channel_name(group), self.serialize(event))  # noqa: SLF001
-        return bool(await async_client().eval(PUBLISH_FENCED, len(keys), *keys, *args))
+        channel_of, serialize = self._get_layer()._get_group_channel_name, self.serialize  # noqa: SLF001
+        sent = [part for group, event in messages for part in (channel_of(group), serialize(event))]
+        arguments = (epoch, _packed(stored), _packed(sent))
+        return bool(await async_client().eval(PUBLISH_FENCED, len(keys), *keys, *arguments))
+
+
+def _packed(parts: Sequence[str | bytes]) -> bytes:
+    # Redis' script knows one kind of text only.
+    return msgpack.packb(parts, use_bin_type=False)  # type: ignore[no-any-return]

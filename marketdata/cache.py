@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -63,6 +64,7 @@ end
 """
 
 _PRICES = ("change", "change_percent", "open", "high", "low", "previous_close", "bid", "ask")
+_prices_of = attrgetter(*_PRICES)
 
 
 def encode(quote: Quote) -> bytes:
@@ -79,8 +81,7 @@ def encode(quote: Quote) -> bytes:
         "epoch": quote.epoch,
         "seq": quote.seq,
     }
-    for name in _PRICES:
-        value = getattr(quote, name)
+    for name, value in zip(_PRICES, _prices_of(quote), strict=True):
         if value is not None:
             fields[name] = str(value)
     if quote.replay_date:

@@ -10,7 +10,7 @@ Decisions where the data leave a choice:
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from operator import attrgetter
 
@@ -85,6 +85,24 @@ def rounded(price: Decimal) -> Decimal:
 
 def broken_sides(tick: Tick) -> list[str]:
     """Names of the fields beside the price that cannot be shown or stored."""
+    return [] if _sides_are_fine(tick) else _broken_sides(tick)
+
+
+def _sides_are_fine(tick: Tick) -> bool:
+    """As of nearly all; a quarter of the price of looking at each by name."""
+    close, bid, ask = tick.previous_close, tick.bid, tick.ask
+    try:
+        for value in sides_of(tick):
+            if value is not None and not SMALLEST <= value < TOO_BIG:
+                return False
+        if bid is not None and ask is not None and bid > ask:
+            return False
+    except InvalidOperation:  # what is not a number cannot be compared
+        return False
+    return close is None or abs(close.adjusted() - tick.price.adjusted()) <= MAX_MAGNITUDES_APART
+
+
+def _broken_sides(tick: Tick) -> list[str]:
     broken = []
     for name, value in zip(SIDES, sides_of(tick), strict=True):
         if value is None or (value.is_finite() and SMALLEST <= value < TOO_BIG):

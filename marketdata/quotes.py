@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PERCENT_STEP = Decimal("0.0001")
 
 
 class Session(StrEnum):
@@ -32,7 +33,9 @@ class Reason(StrEnum):
     NO_DATA_YET = "no_data_yet"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # frozen, making one would cost four times as much; nobody changes one
 class Tick:
     """One streamed update. `volume` is the day's cumulative volume, 0 where nobody told it; `size` is of this trade.
 
@@ -170,7 +173,7 @@ def change_of(price: Decimal, previous_close: Decimal | None) -> tuple[Decimal |
     if not previous_close:
         return None, None
     change = price - previous_close
-    return change, (change / previous_close * 100).quantize(Decimal("0.0001"))
+    return change, (change / previous_close * 100).quantize(_PERCENT_STEP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +187,9 @@ class NoQuote:
 
 def price_text(price: Decimal) -> str:
     """The shortest exact text with at least two decimals: 589.58, 0.00001234, 1234567.80."""
+    text = str(price)
+    if text[-3:-2] == ".":  # two decimals, as nearly all have, are neither too few nor too many
+        return text
     text = format(price.normalize(), "f")
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals:0<2}"
@@ -242,4 +248,5 @@ def tick_of(quote: Quote) -> Tick:
 
 
 def microseconds(moment: datetime) -> int:
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    since = moment - EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

@@ -33,7 +33,7 @@ from tests.providers import Scripted
 
 # The tape's own timers, several times as fast.
 QUICK = {
-    "STANDBY_EVERY_S": 0.1, "CONFLATE_EVERY_S": 0.03, "RECONCILE_EVERY_S": 0.1, "CLOSE_GRACE_S": 0.2,
+    "STANDBY_EVERY_S": 0.1, "RECONCILE_EVERY_S": 0.1, "CLOSE_GRACE_S": 0.2,
     "STORE_QUOTES_EVERY_S": 0.1, "STORE_BARS_EVERY_S": 0.15, "REPORT_EVERY_S": 0.1, "BEAT_EVERY_S": 0.1,
     "INBOX_BLOCK_MS": 300,
 }  # fmt: skip

@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 from marketdata import freshness, store
 from marketdata.models import MinuteBar
-from marketdata.quotes import EPOCH, Bar, Correction, Quote, Tick
+from marketdata.quotes import EPOCH, Bar, Correction, Tick, quote_of
 from marketdata.tape.closing import MINUTE_US, Closings
+from marketdata.tape.writing import Said
 
-# Of one minute of one symbol; what came before them cannot be taken back any more.
-KEPT_TRADES = 1_000
+# Of one minute of one symbol; what came before them cannot be taken back any more. Of many symbols fewer are kept each:
+# ten a second of five thousand would be two gigabytes.
+KEPT_TRADES, LEAST_KEPT, KEPT_OF_ALL = 1_000, 20, 250_000
 
 
 class _Trade(NamedTuple):
@@ -52,16 +54,19 @@ class _Running:
     base: _Sum | None = None
     trades: list[_Trade] = field(default_factory=list)
 
-    def add(self, tick: Tick) -> None:
-        self.high = max(self.high, tick.price)
-        self.low = min(self.low, tick.price)
-        self.close = tick.price
+    def add(self, tick: Tick, room: int) -> None:
+        price = tick.price
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.close = price
         self.volume += tick.size
-        self.keep(tick)
+        self.keep(tick, room)
 
-    def keep(self, tick: Tick) -> None:
-        """Remember the trade if it has a name under which it may be taken back."""
-        if tick.trade_id and len(self.trades) < KEPT_TRADES:
+    def keep(self, tick: Tick, room: int) -> None:
+        """Remember the trade if it has a name under which it may be taken back; of no more than `room` trades."""
+        if tick.trade_id and len(self.trades) < room:
             self.trades.append(_Trade(tick.provider, tick.trade_id, tick.price, tick.size))
         else:
             self.forget_trades()
@@ -114,27 +119,33 @@ class History:
         self._running: dict[str, _Running] = {}
         self._before: dict[str, _Running] = {}
         self._since: dict[str, int] = {}
+        self._room = KEPT_TRADES
         self._finished: list[Bar] = []
         self._changed_bars: set[str] = set()
         self._days: dict[tuple[str, date], Bar] = {}
-        self._quotes: dict[str, Quote] = {}
+        self._of_days: dict[str, list[Said]] = {}
+        self._said: dict[str, Said] = {}
 
     def add_tick(self, tick: Tick) -> None:
         """An accepted tick, unconflated: each one counts for the bars."""
-        minute = tick.as_of_us // MINUTE_US
-        bar = self._running.get(tick.symbol)
-        if minute < self._since.get(tick.symbol, 0):
+        symbol, minute = tick.symbol, tick.as_of_us // MINUTE_US
+        bar = self._running.get(symbol)
+        if minute < self._since.get(symbol, 0):
             return
-        if bar is None or minute > bar.minute:
-            if bar is not None:
-                self._finish(tick.symbol, bar)
-            price = tick.price
-            bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
-            bar.keep(tick)
-            self.closings.begin(tick.symbol, minute, bar, delayed_s=tick.delayed_s)
-        elif minute == bar.minute:
-            bar.add(tick)
-        self._changed_bars.add(tick.symbol)
+        if bar is not None and minute == bar.minute:
+            bar.add(tick, self._room)
+        elif bar is None or minute > bar.minute:
+            self._begin(tick, minute, bar)
+        self._changed_bars.add(symbol)
+
+    def _begin(self, tick: Tick, minute: int, before: _Running | None) -> None:
+        if before is not None:
+            self._finish(tick.symbol, before)
+        price = tick.price
+        bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
+        self._room = min(KEPT_TRADES, max(LEAST_KEPT, KEPT_OF_ALL // len(self._running)))
+        bar.keep(tick, self._room)
+        self.closings.begin(tick.symbol, minute, bar, delayed_s=tick.delayed_s)
 
     def _finish(self, symbol: str, bar: _Running) -> None:
         if symbol in self._changed_bars:
@@ -171,20 +182,21 @@ class History:
         elif bar is running and before is not None:
             bar.flatten(before.close)
 
-    def add_quote(self, quote: Quote) -> None:
-        """A published quote: the last row, and the bar of its day, which the provider's day fields make whole."""
-        self._quotes[quote.symbol] = quote
-        if quote.open is None or quote.high is None or quote.low is None:
+    def add_said(self, said: Said) -> None:
+        """What was published: the last row, and the bar of its day, which the provider's day fields make whole."""
+        tick = said.tick
+        self._said[tick.symbol] = said
+        if tick.open is None or tick.high is None or tick.low is None:
             return
-        day = freshness.day_of(quote)
-        start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        self._days[quote.symbol, day] = Bar(
-            quote.symbol, start, quote.open, quote.high, quote.low, quote.price, quote.volume or 0
-        )
+        of_days = self._of_days.setdefault(tick.symbol, [])
+        if of_days and _are_of_one_day(of_days[-1].tick, tick):
+            of_days[-1] = said
+        else:
+            of_days.append(said)
 
-    def take_quotes(self) -> list[Quote]:
-        quotes, self._quotes = list(self._quotes.values()), {}
-        return quotes
+    def take_said(self) -> list[Said]:
+        said, self._said = list(self._said.values()), {}
+        return said
 
     def take_minute_bars(self) -> list[Bar]:
         """Finished minutes, and the running ones that changed."""
@@ -194,19 +206,21 @@ class History:
         return finished + running
 
     def take_daily_bars(self) -> list[Bar]:
-        days, self._days = list(self._days.values()), {}
-        return days
+        days, self._days = self._days, {}
+        of_days, self._of_days = self._of_days, {}
+        for said in (one for some in of_days.values() for one in some):
+            day = freshness.day_of(quote_of(said.tick, received_at=said.at, ttl=timedelta()))
+            days[said.tick.symbol, day] = _day_bar(said.tick, day)
+        return list(days.values())
 
-    def put_back_quotes(self, quotes: list[Quote]) -> None:
-        """What could not be written waits; newer quotes that came meanwhile stay."""
-        for quote in quotes:
-            self._quotes.setdefault(quote.symbol, quote)
+    def put_back_said(self, said: Collection[Said]) -> None:
+        """What could not be written waits; what was said meanwhile stays."""
+        self._said = {one.tick.symbol: one for one in said} | self._said
 
     def put_back_bars(self, minutes: list[Bar], days: list[Bar]) -> None:
         """Minutes are only ever finished once, so a failed write must return them; a day comes again by itself."""
         self._finished = _last_of_each(minutes + self._finished)
-        for bar in days:
-            self._days.setdefault((bar.symbol, bar.start.date()), bar)
+        self._days = {(bar.symbol, bar.start.date()): bar for bar in days} | self._days
 
     def open(self, symbols: Collection[str], stored: list[Bar], now_us: int) -> None:
         """These symbols make bars from the running minute on, which continues its stored bar.
@@ -241,6 +255,22 @@ class History:
             del self._running[symbol]
             self._finish(symbol, bar)
             self._changed_bars.discard(symbol)
+
+
+def _are_of_one_day(one: Tick, other: Tick) -> bool:
+    """Certainly, since no day begins within a minute: which day it is need not be worked out for each."""
+    return (
+        one.as_of_us // MINUTE_US == other.as_of_us // MINUTE_US
+        and one.provider == other.provider
+        and one.replay_date == other.replay_date
+    )
+
+
+def _day_bar(tick: Tick, day: date) -> Bar:
+    start, price = datetime(day.year, day.month, day.day, tzinfo=UTC), tick.price
+    return Bar(
+        tick.symbol, start, tick.open or price, tick.high or price, tick.low or price, price, tick.volume
+    )
 
 
 def stored_running_minute(ids: Mapping[str, int], now: datetime) -> list[Bar]:

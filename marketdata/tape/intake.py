@@ -37,6 +37,7 @@ class Intake:
                 self._take(event, now_us)
             else:
                 self._correct(event, now_us)
+        self._measure()
 
     def take_fetched(self, quote: Quote, now_us: int) -> None:
         """What was bought for a wanted ticker; not while another provider streams it and has said a price."""
@@ -47,11 +48,17 @@ class Intake:
             return
         self.history.open_once(quote.symbol, now_us)
         self._take(tick_of(quote), now_us)
+        self._measure()
 
     def take_overdue(self, now_us: int) -> None:
         """What was held, and is believed because nothing has contradicted it."""
         for tick in self.acceptance.overdue(now_us):
             self._keep(tick, now_us)
+        self._measure()
+
+    def _measure(self) -> None:
+        for provider, counts in self.counts.items():
+            counts.measure(provider)
 
     def _take(self, tick: Tick, now_us: int) -> None:
         verdict = self.acceptance.judge(tick, now_us)
@@ -63,7 +70,7 @@ class Intake:
     def _keep(self, believed: Tick, now_us: int) -> None:
         self.conflator.put(believed)
         self.history.add_tick(believed)
-        self.counts[believed.provider].accept(believed, now_us)
+        self.counts[believed.provider].accept(now_us)
 
     def _correct(self, correction: Correction, now_us: int) -> None:
         """An earlier trade is taken back: where it was the last price, the one before it is said again."""

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -22,14 +22,14 @@ from core.database import in_thread
 from core.loops import Tasks
 from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
 from core.redis import async_client
-from marketdata import backfill, demand, freshness, ledger, market_hours, store
+from marketdata import backfill, demand, ledger, market_hours, store
 from marketdata.models import Cause
-from marketdata.quotes import NoQuote, Quote, StreamEvent, Tick, microseconds, quote_of, tick_of
-from marketdata.tape import history, openset, report
+from marketdata.quotes import NoQuote, StreamEvent
+from marketdata.tape import conflation, history, openset, report
 from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
 from marketdata.tape.knowledge import Knowledge
-from marketdata.tape.publish import publish_closed_bars, publish_quotes
+from marketdata.tape.outlet import Outlet
 from marketdata.tape.purchases import Meter, first_quotes
 from marketdata.tape.saying import Saying
 from marketdata.tape.sharding import shard_of
@@ -42,6 +42,7 @@ RENEW_EVERY_S = 3.0
 STANDBY_EVERY_S = 1.0
 # Browsers cannot show more than ten changes a second; 100 ms keeps a fifth to two thirds of a busy market.
 CONFLATE_EVERY_S = 0.1
+SHORTEST_PAUSE_S = 0.002
 RECONCILE_EVERY_S = 1.0
 # Woken without a rest it looked at the whole demand all the time, and people could watch half as much per second.
 REST_SHARE, LONGEST_REST_S = 4, 0.25
@@ -102,10 +103,6 @@ async def _release(name: str, epoch: int) -> None:
         logger.warning("tape %s: PostgreSQL is away; the lease runs out by itself", name)
 
 
-def _ttl(tick: Tick, now: datetime) -> timedelta:
-    return freshness.ttl_from(freshness.provider_named(tick.provider), tick.symbol, now)
-
-
 async def _wait(event: asyncio.Event, seconds: float) -> None:
     # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
     with suppress(TimeoutError):
@@ -120,14 +117,14 @@ class Term:
         self.shard, self.shards, self.epoch, self.holder = shard, shards, epoch, holder
         self.lease = lease_name(shard, shards)
         self.open: set[str] = set()
-        self.latest: dict[str, Quote] = {}
         self._tasks = Tasks()
         self.streams = Streams(
             shard, shards, on_events=self.on_ticks, on_change=self._streams_changed, start=self._tasks.start
         )
         self._intake = Intake(routed_to=self.streams.routed_to, streamed_by=self.streams.streamed_by)
         self.counts = self._intake.counts
-        self._conflator, self._history = self._intake.conflator, self._intake.history
+        self._history = self._intake.history
+        self._outlet = Outlet(shard, epoch, self._intake.conflator, self._history)
         self._meter = Meter()
         self._ids: dict[str, int] = {}  # also of what is not wanted any more, and may still be to be written
         self._knowledge = Knowledge(self._intake.acceptance)
@@ -164,7 +161,8 @@ class Term:
         self._tasks.start(self._every(RENEW_EVERY_S * settings.TIME_FACTOR, self._renew))
         self._tasks.start(self._every(RECONCILE_EVERY_S, self._reconcile, self._wake))
         self._tasks.start(self._every(SAY_EVERY_S, self._say_streaming, self._saying.changed))
-        self._tasks.start(self._every(CONFLATE_EVERY_S, self._publish))
+        self._tasks.start(self._every(CONFLATE_EVERY_S, self._take_overdue))
+        self._tasks.start(self._in_turns())
         self._tasks.start(self._every(CLOSE_BARS_EVERY_S, self._close_bars))
         self._tasks.start(self._every(STORE_QUOTES_EVERY_S, self._store_quotes))
         self._tasks.start(self._every(STORE_BARS_EVERY_S, self._store_bars))
@@ -194,6 +192,14 @@ class Term:
                 await _wait(wake, pause - rest)
             else:
                 await asyncio.sleep(pause)
+
+    async def _in_turns(self) -> None:
+        """A turn begins when the one before it is done, and everybody else had a moment: under load it takes longer."""
+        seconds = CONFLATE_EVERY_S / conflation.SLICES
+        while True:
+            began = clock.monotonic()
+            await self._try(self._publish, pause_s=CONFLATE_EVERY_S)
+            await asyncio.sleep(max(SHORTEST_PAUSE_S, seconds - (clock.monotonic() - began)))
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -239,11 +245,9 @@ class Term:
 
     async def _tell_all(self) -> None:
         """Raise the epoch in Redis, then say again all that streams and the last quote of each."""
-        raised = await publish_quotes([], shard=self.shard, epoch=self.epoch)
-        if not raised or not await self._saying.say_all(self.streams.streaming()):
+        if not await self._outlet.say_epoch() or not await self._saying.say_all(self.streams.streaming()):
             raise LeaseLost
-        for quote in self.latest.values():
-            self._conflator.put_missing(tick_of(quote))
+        self._outlet.repeat()
         self._redis_knows = True
 
     # --- upstream: open equal to wanted
@@ -258,8 +262,7 @@ class Term:
         added, dropped = keep - self.open, self.open - keep
         if added or dropped:
             await self._move(added, dropped)
-        for symbol in self._knowledge.lose(mine.keys() | self.open):
-            self.latest.pop(symbol, None)
+        self._outlet.forget(self._knowledge.lose(mine.keys() | self.open))
         self._holders = {one: mine[one].holders if one in mine else 0 for one in self.open}
         self.streams.follow(self._holders)
 
@@ -302,30 +305,19 @@ class Term:
     def on_ticks(self, events: Sequence[StreamEvent]) -> None:
         self._intake.take(events, self.open, clock.now_us())
 
+    async def _take_overdue(self) -> None:
+        self._intake.take_overdue(clock.now_us())
+
     async def _publish(self) -> None:
-        now = clock.now()
-        self._intake.take_overdue(microseconds(now))
-        numbered = self._conflator.drain()
-        if not numbered:
-            return
-        quotes = [
-            quote_of(tick, received_at=now, ttl=_ttl(tick, now), epoch=self.epoch, seq=seq)
-            for tick, seq in numbered
-        ]
-        for quote in quotes:
-            self.latest[quote.symbol] = quote
-            self._history.add_quote(quote)
-        try:
-            if not await publish_quotes(quotes, shard=self.shard, epoch=self.epoch):
-                raise LeaseLost
-        except RedisError:
-            self._conflator.put_back(numbered)
-            raise
-        metrics.quotes_published.inc(len(quotes))
+        if not await self._outlet.say_next():
+            raise LeaseLost
+
+    async def _publish_all(self) -> None:
+        if not await self._outlet.say_all():
+            raise LeaseLost
 
     async def _close_bars(self) -> None:
-        bars = self._history.closings.take(clock.now_us())
-        if bars and not await publish_closed_bars(bars, shard=self.shard, epoch=self.epoch):
+        if not await self._outlet.say_closed_bars():
             raise LeaseLost
 
     async def _listen(self) -> None:
@@ -346,12 +338,14 @@ class Term:
     # --- what lasts
 
     async def _store_quotes(self) -> None:
-        quotes = self._history.take_quotes()
-        if quotes:
+        said = self._history.take_said()
+        if said:
             try:
-                await in_thread(self._write, lambda: store.store_ticked(quotes, self._ids))
+                await in_thread(
+                    self._write, lambda: store.store_ticked(self._outlet.writer.quotes(said), self._ids)
+                )
             except DATABASE_ERRORS:
-                self._history.put_back_quotes(quotes)
+                self._history.put_back_said(said)
                 raise
 
     async def _store_bars(self) -> None:
@@ -392,7 +386,7 @@ class Term:
 
     async def _finish(self) -> None:
         """A clean end, upstream being closed: write what is left, say goodbye."""
-        for step in (self._publish, self._store_quotes, self._store_bars, self._report):
+        for step in (self._publish_all, self._store_quotes, self._store_bars, self._report):
             try:
                 await self._try(step)
             except LeaseLost:

@@ -27,7 +27,7 @@ def test_of_many_ticks_the_newest_of_each_symbol_is_left():
 
 
 def test_numbers_rise_per_symbol_from_one():
-    conflator = Conflator()
+    conflator = Conflator(slices=1)
     for price in (1, 2, 3):
         conflator.put(tick("AAPL", price))
         assert conflator.drain() == [(tick("AAPL", price), price)]
@@ -36,7 +36,7 @@ def test_numbers_rise_per_symbol_from_one():
 
 
 def test_what_is_put_back_yields_to_newer_ticks_and_gets_a_new_number():
-    conflator = Conflator()
+    conflator = Conflator(slices=1)
     conflator.put(tick("AAPL", 1))
     conflator.put(tick("MSFT", 1))
     failed = conflator.drain()
@@ -55,34 +55,89 @@ OPERATIONS = st.lists(
 )
 
 
-@given(OPERATIONS)
-def test_whatever_happens_numbers_rise_strictly_and_the_newest_tick_comes_out(operations):
-    conflator = Conflator()
-    last_number: defaultdict[str, int] = defaultdict(int)
-    newest: dict[str, Tick] = {}
+class Played:
+    """A conflator whose every drain is checked."""
 
-    def drain() -> list[tuple[Tick, int]]:
-        drained = conflator.drain()
+    def __init__(self, slices: int, most: int) -> None:
+        self.conflator = Conflator(slices, most)
+        self.newest: dict[str, Tick] = {}
+        self._last_number: defaultdict[str, int] = defaultdict(int)
+
+    def drain(self) -> list[tuple[Tick, int]]:
+        drained = self.conflator.drain()
         for one, number in drained:
-            assert number > last_number[one.symbol]
-            last_number[one.symbol] = number
+            assert number > self._last_number[one.symbol]
+            assert one == self.newest[one.symbol]
+            self._last_number[one.symbol] = number
         return drained
 
-    for what, symbol, price in operations:
+    def play(self, what: str, one: Tick) -> None:
         if what == "put":
-            newest[symbol] = tick(symbol, price)
-            conflator.put(newest[symbol])
+            self.newest[one.symbol] = one
+            self.conflator.put(one)
         elif what == "missing":
-            conflator.put_missing(newest.setdefault(symbol, tick(symbol, price)))
+            self.conflator.put_missing(self.newest.setdefault(one.symbol, one))
         elif what == "fail":
-            conflator.put_back(drain())
+            self.conflator.put_back(self.drain())
         else:
-            for one, _ in drain():
-                assert one == newest[one.symbol]
+            self.drain()
+
+
+@given(OPERATIONS, st.integers(1, 4), st.integers(1, 3))
+def test_whatever_happens_numbers_rise_strictly_and_the_newest_tick_comes_out(operations, slices, most):
+    played = Played(slices, most)
+    for what, symbol, price in operations:
+        played.play(what, tick(symbol, price))
+
+    waiting = len(played.conflator)
+    out = [one for _ in range(slices + 3) for one in played.drain()]  # three may find no place in a turn
+    assert (len(out), len(played.conflator)) == (waiting, 0)
+
+
+PUTS = st.lists(st.lists(st.sampled_from("ABCDE"), max_size=5), max_size=40)
+
+
+@given(PUTS, st.integers(1, 5))
+def test_who_was_quiet_is_said_at_once_and_who_is_busy_once_in_so_many_turns(turns, slices):
+    conflator = Conflator(slices)
+    said: dict[str, int] = {}
+    waits_since: dict[str, int] = {}
+
+    for turn, symbols in enumerate(turns):
+        for symbol in symbols:
+            conflator.put(tick(symbol, turn))
+            waits_since.setdefault(symbol, turn)
+        for one, _ in conflator.drain():
+            assert turn == max(waits_since.pop(one.symbol), said.get(one.symbol, -slices) + slices)
+            said[one.symbol] = turn
+    assert all(turns and len(turns) <= said[one] + slices for one in waits_since)
+
+
+def test_what_finds_no_place_in_a_turn_is_first_in_the_next():
+    conflator = Conflator(slices=10, most=2)
+    for symbol in "ABC":
+        conflator.put(tick(symbol))
+    first = [one.symbol for one, _ in conflator.drain()]
+    conflator.put(tick("D"))
+
+    assert (first, [one.symbol for one, _ in conflator.drain()]) == (["A", "B"], ["C", "D"])
+
+
+def test_at_the_end_everything_comes_out_at_once():
+    conflator = Conflator(slices=10, most=1)
+    for symbol in "ABC":
+        conflator.put(tick(symbol))
+    conflator.drain()
+    conflator.put(tick("A", 2))
+
+    assert sorted(one.symbol for one, _ in conflator.drain_all()) == ["A", "B", "C"]
+    assert (len(conflator), conflator.drain()) == (0, [])
+    conflator.put(tick("A", 3))
+    assert [conflator.drain() for _ in range(11)][-1] in ([(tick("A", 3), 3)], [])
 
 
 def test_that_the_price_has_another_base_is_told_with_the_tick_that_is_published():
-    conflator = Conflator()
+    conflator = Conflator(slices=1)
     first = tick("A", 1)
     conflator.put(replace(first, rebased=True))
     conflator.put(tick("A", 2))

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from marketdata.models import DailyBar, MinuteBar
 from marketdata.quotes import EPOCH, Bar, Correction, Tick
 from marketdata.tape.history import MINUTE_US, History, stored_running_minute, write_bars
+from marketdata.tape.writing import Said
 from tests.factories import make_minute_bar, make_ticker
-from tests.providers import make_quote
 
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 START_US = int(START.timestamp()) * 1_000_000
@@ -160,28 +160,28 @@ def test_a_fetched_symbol_begins_with_its_first_quote():
 
 def test_only_the_newest_quote_of_a_symbol_waits_and_one_put_back_does_not_replace_it():
     history = History()
-    first, second = make_quote("AAPL", "1"), make_quote("AAPL", "2")
-    history.add_quote(first)
-    history.add_quote(make_quote("MSFT", "7"))
-    taken = history.take_quotes()
-    assert {one.symbol: one.price for one in taken} == {"AAPL": 1, "MSFT": 7}
+    history.add_said(Said(tick("1"), 1, START))
+    history.add_said(Said(tick("7", symbol="MSFT"), 1, START))
+    taken = history.take_said()
+    assert {(one.tick.symbol, one.tick.price) for one in taken} == {("AAPL", 1), ("MSFT", 7)}
 
-    history.add_quote(second)
-    history.put_back_quotes(taken)
+    history.add_said(Said(tick("2"), 2, START))
+    history.put_back_said(taken)
 
-    assert {one.symbol: one.price for one in history.take_quotes()} == {"AAPL": 2, "MSFT": 7}
-    assert history.take_quotes() == []
+    assert {(one.tick.symbol, one.tick.price) for one in history.take_said()} == {("AAPL", 2), ("MSFT", 7)}
+    assert history.take_said() == []
 
 
 def test_the_bar_of_the_day_comes_from_the_providers_day_fields():
     history = History()
-    day = make_quote(
-        "AAPL", "11", as_of=START, open=Decimal(10), high=Decimal(12), low=Decimal(9), volume=2**41
-    )
-    history.add_quote(replace(day, price=Decimal("11.5")))
-    history.add_quote(day)
-    history.add_quote(replace(day, symbol="MSFT", replay_date=date(2012, 10, 25)))
-    history.add_quote(replace(day, symbol="NVDA", open=None))
+    day = replace(tick("11"), open=Decimal(10), high=Decimal(12), low=Decimal(9), volume=2**41)
+    for one in (
+        replace(day, price=Decimal("11.5")),
+        day,
+        replace(day, symbol="MSFT", replay_date=date(2012, 10, 25)),
+        replace(day, symbol="NVDA", open=None),
+    ):
+        history.add_said(Said(one, 1, START))
 
     midnight = datetime(2026, 3, 2, tzinfo=UTC)
     assert history.take_daily_bars() == [
@@ -201,14 +201,41 @@ def test_the_bar_of_the_day_comes_from_the_providers_day_fields():
 
 def test_a_day_put_back_yields_to_a_newer_state():
     history = History()
-    quote = make_quote("AAPL", "11", as_of=START, open=Decimal(10), high=Decimal(12), low=Decimal(9))
-    history.add_quote(quote)
+    day = replace(tick("11"), open=Decimal(10), high=Decimal(12), low=Decimal(9))
+    history.add_said(Said(day, 1, START))
     old = history.take_daily_bars()
-    history.add_quote(replace(quote, price=Decimal(13)))
+    history.add_said(Said(replace(day, price=Decimal(13)), 2, START))
 
     history.put_back_bars([], old)
 
     assert [one.close for one in history.take_daily_bars()] == [13]
+
+
+def test_a_day_that_ends_between_two_writes_has_a_bar_as_well_as_the_next():
+    history = History()
+    before = replace(tick("11"), open=Decimal(10), high=Decimal(12), low=Decimal(9))
+    for price, days in (("11", 0), ("11.5", 1), ("12", 1)):
+        at_us = before.as_of_us + days * 86_400_000_000
+        history.add_said(Said(replace(before, price=Decimal(price), as_of_us=at_us), 1, START))
+
+    assert [(one.start.day, one.close) for one in history.take_daily_bars()] == [
+        (2, Decimal(11)),
+        (3, Decimal(12)),
+    ]
+
+
+def test_of_many_symbols_fewer_trades_are_kept_each(monkeypatch):
+    monkeypatch.setattr("marketdata.tape.history.KEPT_OF_ALL", 100)
+    history = History()
+    symbols = ["A", "B", "C", "D"]
+    for number in range(30):
+        for symbol in symbols:
+            history.add_tick(replace(tick("100", after_s=number, symbol=symbol), trade_id=str(number)))
+
+    def can_take_back(number: int) -> bool:
+        return history.correct(Correction("A", "scripted", START_US, trade_id=str(number)), None)
+
+    assert [can_take_back(number) for number in (0, 24, 29)] == [False, False, True]
 
 
 @pytest.mark.django_db

@@ -21,7 +21,7 @@ def intake(*, routed_to: str | None = "first", streamed_by: str | None = "first"
 
 
 def waiting(one: Intake) -> list[tuple[str, str]]:
-    return [(str(tick.price), tick.provider) for tick, _ in one.conflator.drain()]
+    return [(str(tick.price), tick.provider) for tick, _ in one.conflator.drain_all()]
 
 
 def test_only_who_is_to_stream_a_symbol_is_heard():
@@ -45,7 +45,7 @@ def test_only_who_is_to_stream_a_symbol_is_heard():
 def test_a_bought_quote_counts_unless_another_provider_streams_and_has_spoken(streamed_by, source, heard):
     one = intake(routed_to=source, streamed_by=streamed_by)
     one.take([tick(provider=source)], {"AAPL"}, NOW)
-    one.conflator.drain()
+    one.conflator.drain_all()
 
     one.take_fetched(make_quote("AAPL", "100.10", provider="second"), clock.now_us())
 

@@ -25,6 +25,7 @@ from marketdata.quotes import Tick
 from marketdata.tape import openset, owner
 from marketdata.tape.owner import Term, lease_name, serve
 from marketdata.tape.sharding import shard_of
+from marketdata.tape.writing import Said
 from tests.outages import redis_at
 from tests.providers import make_quote
 from tests.tapes import Tape, running_tape
@@ -100,7 +101,7 @@ async def test_each_write_notices_by_itself_that_the_lease_is_gone(tape, step):
     await somebody_else_takes_over()
     term.open = {"AAPL"}
     term.on_ticks([Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted")])
-    term._history.add_quote(make_quote("AAPL", epoch=term.epoch, seq=1))
+    term._history.add_said(Said(Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted"), 1, clock.now()))
 
     with pytest.raises(owner.LeaseLost):
         await getattr(term, step)()

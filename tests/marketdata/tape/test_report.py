@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -25,8 +24,10 @@ def test_ticks_are_counted_by_provider_and_refusals_by_reason():
     refused = metrics.ticks_refused.labels(provider="counted", reason="future")._value.get()
     assert counts.last_tick_at is None
 
-    counts.accept(TICK, 1_700_000_000_000_000)
-    counts.accept(TICK, 1_700_000_001_000_000)
+    counts.accept(1_700_000_000_000_000)
+    counts.accept(1_700_000_001_000_000)
+    counts.measure("counted")
+    counts.measure("counted")
     counts.refuse(TICK, "future")
 
     assert (counts.accepted, counts.refused) == (2, {"future": 1})
@@ -40,7 +41,7 @@ def test_there_is_one_row_for_each_shard_and_provider_and_it_says_the_newest():
     counts: defaultdict[str, report.Counts] = defaultdict(report.Counts)
     upstream = Upstream(Scripted(), list, Backoff())
     for number, holder in enumerate(["a", "b"], 1):
-        counts["scripted"].accept(replace(TICK, provider="scripted"), number)
+        counts["scripted"].accept(number)
         upstream.subscribed = {f"S{n}" for n in range(number)}
         upstream.last_error = "lost" * number
         report.write(report.rows(Office(0, number, holder), {"scripted": upstream}, counts, {}))
