@@ -7,7 +7,7 @@ A login is found by what the connection brings (a session's cookie with the righ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
@@ -109,6 +109,18 @@ def fastest_of(login: Login) -> Mode:
 # --- many at a time, one question each per loop
 
 
+async def _redeem(keys: Sequence[str]) -> list[Login | None]:
+    """A ticket opens one connection, also where several come with it at once; and only while its login lasts."""
+    found = await in_thread(_redeemed, set(keys))
+    return [found.pop(key, None) for key in keys]
+
+
+def _redeemed(asked: set[str]) -> dict[str, Login]:
+    found = tickets.redeem(asked)
+    valid = credentials.still_valid(set(found.values())) if found else {}
+    return {ticket: login for ticket, login in found.items() if login in valid}
+
+
 async def _answer(ask: Callable[[set[str]], Mapping[str, Login]], keys: Sequence[str]) -> list[Login | None]:
     found = await in_thread(ask, set(keys))
     return [found.get(key) for key in keys]
@@ -118,20 +130,20 @@ Logins = Batched[str, Login | None]
 _made: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Logins]] = WeakKeyDictionary()
 
 
-def _batched(name: str, ask: Callable[[set[str]], Mapping[str, Login]]) -> Logins:
+def _batched(name: str, ask: Callable[[Sequence[str]], Awaitable[list[Login | None]]]) -> Logins:
     of_loop = _made.setdefault(asyncio.get_running_loop(), {})
     if name not in of_loop:
-        of_loop[name] = Batched(partial(_answer, ask))
+        of_loop[name] = Batched(ask)
     return of_loop[name]
 
 
 def _sessions() -> Logins:
-    return _batched("sessions", credentials.by_sessions)
+    return _batched("sessions", partial(_answer, credentials.by_sessions))
 
 
 def _api_keys() -> Logins:
-    return _batched("api_keys", credentials.by_api_keys)
+    return _batched("api_keys", partial(_answer, credentials.by_api_keys))
 
 
 def _tickets() -> Logins:
-    return _batched("tickets", tickets.redeem)
+    return _batched("tickets", _redeem)

@@ -12,6 +12,8 @@ from core import live
 from marketdata.payload import quote_payload
 from marketdata.quotes import NoQuote, Quote, Reason, Session
 from marketdata.tape.publish import frame_of
+from subscriptions.consumers import TYPES
+from subscriptions.sockets import CLOSE_CODES
 from tests.docs.pages import first_cells, text_of
 
 PAGE = "docs/reference/stream.md"
@@ -29,10 +31,15 @@ FULL = Quote(
 
 
 SOURCES = (
+    "subscriptions/admission.py",
     "subscriptions/consumers.py",
     "subscriptions/errors.py",
+    "subscriptions/feeds.py",
+    "subscriptions/granting.py",
     "subscriptions/hub.py",
     "subscriptions/renewal.py",
+    "subscriptions/sockets.py",
+    "subscriptions/upkeep.py",
 )
 
 
@@ -49,11 +56,15 @@ def test_the_example_of_an_update_has_the_fields_of_one():
 
 def test_every_message_type_is_described_and_no_other():
     sent = [word for source in SOURCES for word in re.findall(r'"type":\s*"(\w+)"', text_of(source))]
-    asked = re.search(r'request\.get\("type"\) not in \(([^)]*)\)', text_of("subscriptions/consumers.py"))
 
-    assert asked is not None
     assert sorted(first_cells(PAGE, "What you get")) == sorted(set(sent))
-    assert sorted(first_cells(PAGE, "What you send")) == sorted(re.findall(r'"(\w+)"', asked[1]))
+    assert sorted(first_cells(PAGE, "What you send")) == sorted(TYPES)
+
+
+def test_every_close_code_is_told_where_its_error_is_described():
+    told = re.findall(r"^\| `(\w+)` \|.*\| (4\d{3})", text_of(PAGE), re.MULTILINE)
+
+    assert {code: int(number) for code, number in told} == CLOSE_CODES
 
 
 def test_every_error_code_is_described_and_no_other():
