@@ -13,7 +13,7 @@ from typing import Any
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass
 from marketdata.providers.finnhub_symbols import spelled
-from marketdata.quotes import Bar, Quote, microseconds
+from marketdata.quotes import Action, Bar, Quote, microseconds
 from marketdata.symbols import canonical
 
 # Of a symbol that it does not know Finnhub tells this, with status 200.
@@ -85,3 +85,25 @@ def profile(symbol: str, name: str, *, currency: str, exchange: str, sector: str
     """What a directory has; Finnhub's other figures are left out."""
     told = {"currency": currency, "exchange": exchange, "finnhubIndustry": sector, "name": name}
     return {**{key: value for key, value in told.items() if value}, "ticker": symbol_text(symbol)}
+
+
+def split(action: Action) -> dict[str, Any]:
+    return {
+        "symbol": action.symbol,
+        "date": action.ex_date,
+        "fromFactor": number(action.split_from),
+        "toFactor": number(action.split_to),
+    }
+
+
+def dividend(action: Action) -> dict[str, Any]:
+    """The amount as it was paid; Finnhub's adjusted one and its frequency are not known."""
+    return {
+        "symbol": action.symbol,
+        "date": action.ex_date,
+        "amount": number(action.amount),
+        "payDate": action.pay_date or "",
+        "recordDate": action.record_date or "",
+        "declarationDate": action.declared_date or "",
+        "currency": action.currency,
+    }

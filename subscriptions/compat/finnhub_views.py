@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from accounts.credentials import Login
 from core import clock
+from marketdata.actions import action_of, visible
 from marketdata.adjusting import Adjustment
 from marketdata.api.views import quotes_of_known
 from marketdata.errors import InvalidSymbol
-from marketdata.models import Ticker
+from marketdata.models import CorporateAction, Ticker
 from marketdata.providers.base import Interval
-from marketdata.quotes import EPOCH, NoQuote, Reason
+from marketdata.quotes import EPOCH, ActionKind, NoQuote, Reason
 from marketdata.search import search_tickers
 from subscriptions.compat import finnhub_shapes as shapes
 from subscriptions.compat.access import Refusal, VendorView, Wrong
@@ -41,6 +43,7 @@ RESOLUTIONS = {
     "D": (1, "day"), "W": (1, "week"), "M": (1, "month"),
 }  # fmt: skip
 _SECONDS = re.compile(r"-?[0-9]{1,12}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class FinnhubView(VendorView):
@@ -123,6 +126,57 @@ def moment_of(request: HttpRequest, name: str) -> datetime:
         return min(max(EPOCH + timedelta(seconds=int(text)), EARLIEST), clock.now().astimezone(UTC))
     except OverflowError:
         raise Refusal(Wrong.INVALID, f"{name} must be a time in Unix seconds.") from None
+
+
+# --- corporate actions
+
+
+class Splits(FinnhubView):
+    """From one day to another, both included."""
+
+    def answer(self, request: HttpRequest, login: Login, **kwargs: str) -> Any:
+        name = required(request, "symbol")
+        rows = actions_in(request, ActionKind.SPLIT)
+        days = day_of(request, "from"), day_of(request, "to")
+        return [shapes.split(action_of(row, name)) for row in rows.filter(ex_date__range=days)]
+
+
+class Dividends(FinnhubView):
+    def answer(self, request: HttpRequest, login: Login, **kwargs: str) -> Any:
+        name = required(request, "symbol")
+        rows = actions_in(request, ActionKind.DIVIDEND)
+        days = day_of(request, "from"), day_of(request, "to")
+        return [shapes.dividend(action_of(row, name)) for row in rows.filter(ex_date__range=days)]
+
+
+class BasicDividends(FinnhubView):
+    """All of them, with day and amount only."""
+
+    def answer(self, request: HttpRequest, login: Login, **kwargs: str) -> Any:
+        rows = actions_in(request, ActionKind.DIVIDEND)
+        data = [{"exDate": row.ex_date, "amount": shapes.number(row.amount)} for row in rows]
+        return {"symbol": required(request, "symbol"), "data": data}
+
+
+def actions_in(request: HttpRequest, kind: ActionKind) -> QuerySet[CorporateAction]:
+    """Of the symbol in the request, the newest first; of one that there is not none."""
+    ticker = Ticker.objects.select_related("quote").filter(symbol=symbol_in(request) or "").first()
+    if ticker is None:
+        return CorporateAction.objects.none()
+    return visible(ticker).filter(kind=kind.value).order_by("-ex_date", "pk")
+
+
+def day_of(request: HttpRequest, name: str) -> date:
+    text = required(request, name)
+    try:
+        if _DAY.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise Refusal(Wrong.INVALID, f"{name} must be a day such as 2026-01-31.")
+
+
+# --- the directory
 
 
 class Profile(FinnhubView):

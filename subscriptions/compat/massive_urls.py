@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, re_path
 
-from subscriptions.compat import massive_bars, massive_views
+from subscriptions.compat import massive_bars, massive_reference, massive_views
 
 SNAPSHOTS = "v2/snapshot/locale/us/markets/stocks/tickers"
 
@@ -19,5 +19,9 @@ urlpatterns = [
         "v2/aggs/ticker/<str:ticker>/range/<str:count>/<str:span>/<str:first>/<str:last>",
         massive_bars.Aggregates.as_view(),
     ),
+    path("v3/reference/tickers", massive_reference.Tickers.as_view()),
+    path("v3/reference/tickers/<path:ticker>", massive_reference.TickerDetails.as_view()),
+    path("v3/reference/dividends", massive_reference.Actions.as_view(sort=massive_reference.DIVIDENDS)),
+    path("v3/reference/splits", massive_reference.Actions.as_view(sort=massive_reference.SPLITS)),
     re_path("", massive_views.NoAddress.as_view()),
 ]

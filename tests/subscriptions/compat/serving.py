@@ -13,6 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from django.db import connection
 from core import clock
 from core.processes import bound_to_parent
 from marketdata.freshness import OPEN_TTL
-from marketdata.quotes import Bar, Quote
+from marketdata.models import CorporateAction, Ticker
+from marketdata.quotes import ActionKind, Bar, Quote
 from marketdata.tape.publish import publish_closed_bars, publish_quotes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -114,6 +116,12 @@ async def until_heard(
                 if found := heard():
                     return found
     raise AssertionError("it never arrived")
+
+
+def make_action(ticker: Ticker, kind: ActionKind, ex_date: date, **fields: Any) -> CorporateAction:
+    return CorporateAction.objects.create(
+        ticker=ticker, kind=kind.value, ex_date=ex_date, provider="scripted", loaded_at=clock.now(), **fields
+    )
 
 
 class Prices:

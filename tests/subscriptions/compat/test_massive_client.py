@@ -20,9 +20,9 @@ from marketdata.providers.base import Interval
 from marketdata.providers.massive import Massive
 from marketdata.providers.plans import plan_of
 from marketdata.providers.vendor_stream import Patience
-from marketdata.quotes import Bar
+from marketdata.quotes import Action, ActionKind, Bar
 from tests.factories import make_daily_bar, make_minute_bar, make_quote, make_subscription, make_ticker
-from tests.subscriptions.compat.serving import until_heard
+from tests.subscriptions.compat.serving import make_action, until_heard
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -95,6 +95,31 @@ def test_the_previous_day(rest):
     (found,) = rest.get_previous_close_agg("ME")
 
     assert (type(found), found.ticker, found.close) == (PreviousCloseAgg, "ME", 77)
+
+
+def test_dividends_splits_and_tickers(rest):
+    ticker = make_ticker("MN", name="Mineral News", exchange="NYSE")
+    make_action(ticker, ActionKind.SPLIT, date(2026, 3, 5), split_from=1, split_to=4)
+    for day in range(1, 15):
+        make_action(ticker, ActionKind.DIVIDEND, date(2026, 1, day), amount=Decimal("0.25"))
+
+    (split,) = rest.list_splits(ticker="MN", execution_date=date(2026, 3, 5))
+    paid = list(rest.list_dividends(ticker="MN", ex_dividend_date_gt="2026-01-02", order="asc", limit=5))
+    (found,) = rest.list_tickers(search="mineral", active=True)
+
+    assert (split.split_from, split.split_to, split.execution_date) == (1, 4, "2026-03-05")
+    assert [one.ex_dividend_date for one in paid] == [f"2026-01-{day:02}" for day in range(3, 15)]
+    assert (found.ticker, found.name, found.market, found.type) == ("MN", "Mineral News", "stocks", "CS")
+    assert rest.get_ticker_details("MN").primary_exchange == "NYSE"
+
+
+def test_the_directory_page_by_page(rest):
+    for letter in "ABCDEFGHIJKL":
+        make_ticker(f"M{letter}")
+
+    found = [row.ticker for row in rest.list_tickers(limit=5)]
+
+    assert found == [f"M{letter}" for letter in "ABCDEFGHIJKL"]
 
 
 def test_refusals_are_the_librarys_own(daphne, rest):
@@ -246,15 +271,23 @@ async def test_our_own_adapter_reads_what_we_serve(adapter, prices):
     )
     await in_thread(make_minute_bar, ticker, start, "99")
 
+    await in_thread(make_action, ticker, ActionKind.SPLIT, date(2026, 3, 6), split_from=1, split_to=4)
+
     with metering.collecting():
         found = await adapter.fetch_quotes(["MK", "NOSUCH"])
         (bar,) = await adapter.fetch_bars("MK", Interval.MINUTE, start, start + timedelta(minutes=5))
+        (split,) = await adapter.fetch_actions("MK", date(2026, 1, 1), date(2026, 12, 31))
+        matches = await adapter.search("MK")
 
     quote = found["MK"]
     assert (quote.price, quote.previous_close, quote.bid, quote.as_of, quote.delayed_s) == (
         row.price, row.previous_close, row.bid, row.as_of, 0,
     )  # fmt: skip
     assert type(found["NOSUCH"]).__name__ == "NotFound"
+    assert split == Action(
+        "MK", ActionKind.SPLIT, date(2026, 3, 6), split_from=Decimal(1), split_to=Decimal(4)
+    )
+    assert [match.symbol for match in matches] == ["MK"]
     assert bar == Bar("MK", start, Decimal(99), Decimal(100), Decimal(98), Decimal(99), 10)
 
 
