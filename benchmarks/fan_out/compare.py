@@ -54,7 +54,7 @@ def naive_best(size: Size, fans: audience.Audience, result: Result) -> Step:
         on.rest(REST_S)
         published = on.publisher.ask("finals")
         right = right_finals(fans.symbols, published["epoch"], published["numbers"])
-        lost = judge(on.load.ask("status"), on.load.finals(), right).lost_finals
+        lost = judge(on.status(), on.load.finals(), right).lost_finals
     result.baseline |= {
         "deliveries_per_s": best.deliveries_per_s,
         "updates_per_s": best.rate,
@@ -98,7 +98,7 @@ def verdict(on: Stage, result: Result) -> Findings:
     on.rest(REST_S)
     published = on.publisher.ask("finals")
     right = right_finals(on.audience.symbols, published["epoch"], published["numbers"])
-    found = judge(on.load.ask("status"), on.load.finals(), right)
+    found = judge(on.status(), on.load.finals(), right)
     result.complaints += found.complaints
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.fan_out import compare, steady
+from benchmarks.fan_out import compare, idle, reconnect, sleepers, steady
 from benchmarks.fan_out.size import Size, asked
 from benchmarks.fan_out.stage import take_places
 from benchmarks.harness.report import Result, say
@@ -12,6 +12,9 @@ PLAYS = {
     "compare-uvicorn": compare.play,
     "two-workers": steady.play,
     "daphne": steady.play,
+    "idle": idle.play,
+    "sleepers": sleepers.play,
+    "reconnect": reconnect.play,
 }
 DAPHNE_CLIMB = (200, 400, 600, 800, 900, 1000, 1150, 1300, 1500, 1750, 2000)
 UVICORN_CLIMB = (800, 1200, 1500, 1700, 1850, 2000, 2200, 2500, 3000, 3500, 4000)
@@ -20,12 +23,18 @@ FULL = {
     "compare-uvicorn": Size(2_000, UVICORN_CLIMB, 4.0, server="uvicorn"),
     "two-workers": Size(5_000, (1_000,), 20.0, server="uvicorn", workers=2),
     "daphne": Size(2_000, (300,), 20.0),
+    "idle": Size(10_000, (100,), 30.0),
+    "sleepers": Size(300, (1_000,), 45.0),
+    "reconnect": Size(2_000, (300,), 3.0),
 }
 QUICK = {
     "compare-daphne": Size(500, (600, 1000, 1500, 2000), 1.5),
     "compare-uvicorn": Size(500, (1000, 1500, 2000), 1.5, server="uvicorn"),
     "two-workers": Size(1_000, (1_000,), 5.0, server="uvicorn", workers=2),
     "daphne": Size(500, (300,), 5.0),
+    "idle": Size(1_500, (100,), 6.0),
+    "sleepers": Size(150, (1_000,), 18.0),
+    "reconnect": Size(500, (300,), 2.0),
 }
 
 

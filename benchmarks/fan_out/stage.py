@@ -87,6 +87,10 @@ class Stage:
             count * followers for count, followers in zip(updates, self.audience.followers, strict=True)
         )
 
+    def status(self) -> dict[str, Any]:
+        """Everything that the load client has counted since it began."""
+        return self.load.ask("status")
+
     def rest(self, seconds: float) -> None:
         """Nothing new is published; what is under way arrives."""
         self.at_rate(0)
@@ -141,7 +145,7 @@ def connect_everybody(on: Stage, group: int = -1) -> float:
     """Seconds until all are subscribed; who is refused ends the run, as its figures would mean nothing."""
     done = on.load.connect(group)
     if done["gone"]:
-        status = on.load.ask("status")
+        status = on.status()
         logged = "\n".join(
             log.read_text(errors="replace")[-2000:] for log in settings.BUNDLE.log_dir.glob("web-*.log")
         )
