@@ -39,21 +39,24 @@ ANSWERS: Mapping[Wrong, tuple[int, int, str]] = {
 
 
 class AlpacaView(VendorView):
-    """The key's two halves: its ID, or the whole key again, and as the secret the whole key."""
+    """Who asks says so in two headers."""
 
     def key_of(self, request: HttpRequest) -> str:
-        key_id = request.headers.get("APCA-API-KEY-ID", "")
-        secret = request.headers.get("APCA-API-SECRET-KEY", "")
-        return secret if are_halves(key_id, secret) else ""
+        headers = request.headers
+        return key_in(headers.get("APCA-API-KEY-ID", ""), headers.get("APCA-API-SECRET-KEY", ""))
 
     def error(self, refusal: Refusal) -> tuple[int, Any]:
         status, code, message = ANSWERS[refusal.wrong]
         return status, {"code": code, "message": refusal.message or message}
 
 
-def are_halves(key_id: str, secret: str) -> bool:
-    """Whether both belong to one key of ours; whether there is such a key is asked elsewhere."""
-    return ApiKey.is_text(secret) and key_id in (secret, secret.split("_")[1])
+def key_in(key_id: str, secret: str) -> str:
+    """The whole key among the two halves that Alpaca asks for, empty where there is none or there are two.
+
+    A key of ours is a secret as a whole, so it is enough in either place; its ID beside it tells nothing more.
+    """
+    whole = {half for half in (key_id, secret) if ApiKey.is_text(half)}
+    return whole.pop() if len(whole) == 1 else ""
 
 
 class NoEndpoint(AlpacaView):

@@ -14,7 +14,7 @@ from marketdata.errors import InvalidSymbol
 from marketdata.symbols import canonical
 from subscriptions import admission
 from subscriptions.compat.alpaca import CHANNELS, JSON_WIRE, MSGPACK_WIRE, AlpacaWire, unpacked
-from subscriptions.compat.alpaca_rest import are_halves
+from subscriptions.compat.alpaca_rest import key_in
 from subscriptions.compat.granting import watched_symbols
 from subscriptions.errors import Refused
 from subscriptions.hub import hub
@@ -76,9 +76,8 @@ class AlpacaSocket(Socket):
     async def _authenticate(self, key_id: object, secret: object) -> None:
         if self.admitted:
             raise Refused("logged_in", "You have said who you are.")
-        if not isinstance(key_id, str) or not isinstance(secret, str) or not are_halves(key_id, secret):
-            raise Refused("not_authenticated", "That is no key.")
-        login = await admission.login_of_api_key(secret)
+        key = key_in(*(half if isinstance(half, str) else "" for half in (key_id, secret)))
+        login = await admission.login_of_api_key(key) if key else None
         if login is None:
             raise Refused("not_authenticated", "This API key is not valid, or not any more.")
         await self.admit(login)

@@ -77,6 +77,11 @@ async def test_the_key_may_come_as_its_public_part_and_whole(key):
         assert await program.ask(action="auth", key=key.split("_")[1], secret=key) == AUTHENTICATED
 
 
+async def test_the_whole_key_in_either_place_is_enough(key):
+    async with Program() as program:
+        assert await program.ask(action="auth", key=key, secret="") == AUTHENTICATED
+
+
 async def test_a_key_in_the_headers_lets_in_at_once(key):
     program = Program(headers={"apca-api-key-id": key.split("_")[1], "apca-api-secret-key": key})
 
