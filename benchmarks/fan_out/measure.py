@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.fan_out import compare, idle, reconnect, sleepers, steady
+from benchmarks.fan_out import compare, idle, ingest, reconnect, sleepers, steady
 from benchmarks.fan_out.size import Size, asked
 from benchmarks.fan_out.stage import take_places
 from benchmarks.harness.report import Result, say
@@ -13,6 +13,7 @@ PLAYS = {
     "two-workers": steady.play,
     "daphne": steady.play,
     "idle": idle.play,
+    "ingest": ingest.play,
     "sleepers": sleepers.play,
     "reconnect": reconnect.play,
 }
@@ -24,6 +25,7 @@ FULL = {
     "two-workers": Size(5_000, (1_000,), 20.0, server="uvicorn", workers=2),
     "daphne": Size(2_000, (300,), 20.0),
     "idle": Size(10_000, (100,), 30.0),
+    "ingest": Size(5_000, (50_000,), 60.0),
     "sleepers": Size(300, (1_000,), 45.0),
     "reconnect": Size(2_000, (300,), 3.0),
 }
@@ -33,6 +35,7 @@ QUICK = {
     "two-workers": Size(1_000, (1_000,), 5.0, server="uvicorn", workers=2),
     "daphne": Size(500, (300,), 5.0),
     "idle": Size(1_500, (100,), 6.0),
+    "ingest": Size(1_000, (10_000,), 4.0),
     "sleepers": Size(150, (1_000,), 18.0),
     "reconnect": Size(500, (300,), 2.0),
 }
