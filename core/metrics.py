@@ -59,7 +59,7 @@ tape_step_failures = _counter(
 
 # --- Live connections
 sockets = _gauge("sockets", "Open live connections of this process.")
-frames_sent = _counter("frames_sent", "Frames sent to live connections.")
+frames_sent = _counter("frames_sent", "Frames with prices sent to live connections.")
 frames_skipped = _counter(
     "frames_skipped", "Frames not sent because the client was still busy with the last one."
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from accounts.credentials import Login
-from core import clock, metrics
+from core import clock
 from subscriptions.cadence import Cadence
 from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Wire
@@ -118,7 +118,6 @@ class Client:
             task = send_now(self._push(frame))
         except (OSError, RuntimeError):  # the server closed it between two loop turns; disconnect follows
             return
-        metrics.frames_sent.inc()
         if task is not None:
             self._sending, self._sending_since = task, clock.monotonic()
             task.add_done_callback(self._sent)

@@ -13,7 +13,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import orjson
 from redis.exceptions import RedisError
@@ -23,7 +22,7 @@ from core.batching import Batched
 from core.database import in_thread
 from core.loops import Tasks
 from core.outages import OUTAGES
-from marketdata.cache import Look, decode, read_latest
+from marketdata.cache import Look, decode_known, read_latest
 from marketdata.lookup import stored_quotes
 from marketdata.quotes import Quote, Reason
 from marketdata.symbols import group_name
@@ -262,7 +261,7 @@ class PriceHub:
         quotes: dict[str, Quote] = {}
         try:
             look = await self._reads.ask(tuple(symbols))
-            quotes = {symbol: _quote(look.latest[symbol]) for symbol in symbols if symbol in look.latest}
+            quotes = {symbol: decode_known(look.latest[symbol]) for symbol in symbols if symbol in look.latest}
         except RedisError:
             metrics.redis_failures.labels(used_by="hub").inc()
         missing = [symbol for symbol in symbols if symbol not in quotes]
@@ -297,7 +296,7 @@ class PriceHub:
             if position < known:
                 continue  # something newer was heard while Redis answered
             if position > known:
-                self._take(_state_from(_quote(raw)))
+                self._take(_state_from(decode_known(raw)))
             self.silence.judge(symbol, look, now, fields["expires"])
         self._tell_changed(before, look.latest)
 
@@ -344,12 +343,6 @@ class PriceHub:
         """Name those of the symbols that are stale; says nothing where there are none."""
         if stale := self.silence.stale_of(client.native(symbols)):
             client.send(client.wire.stale(stale, Reason.PROVIDER_DOWN.value))
-
-
-@lru_cache(maxsize=5_000)
-def _quote(raw: bytes) -> Quote:
-    """Many who come back at once ask for the same few."""
-    return decode(raw)
 
 
 def _state_of(event: Mapping[str, object]) -> State:

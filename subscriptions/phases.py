@@ -60,13 +60,16 @@ class Phase:
         for topic in changed:
             self._collect(topic, states, parts)
         now = clock.monotonic()
+        sent = 0
         symbols = {symbol for symbol, _ in changed}
         for client, pieces in parts.items():
             if client.waits(now):
                 self._skip(client, symbols)
             else:
                 client.send(client.wire.frame(pieces))
+                sent += 1
                 after(client, symbols)
+        metrics.frames_sent.inc(sent)
         if self.behind:
             self._catch_up(states, after, now)
 
@@ -96,6 +99,7 @@ class Phase:
             parts = [part for symbol in missed for part in _newest(client, symbol, states)]
             if parts:
                 client.send(client.wire.frame(parts))
+                metrics.frames_sent.inc()
                 after(client, missed)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from core import clock
 from marketdata import staleness
-from marketdata.cache import Look, decode
+from marketdata.cache import Look, decode_known
 from marketdata.quotes import microseconds
 from marketdata.tape.sharding import shard_of
 
@@ -72,4 +72,4 @@ def _is_stale(symbol: str, look: Look, now: datetime, expires_us: int) -> bool:
     lost_at = look.lost.get(symbol)
     if symbol in look.listed or (lost_at is None and microseconds(now) < expires_us):
         return False
-    return staleness.is_stale(decode(look.latest[symbol]), now, lost_at)
+    return staleness.is_stale(decode_known(look.latest[symbol]), now, lost_at)
