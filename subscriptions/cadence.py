@@ -56,7 +56,7 @@ def faster(mode: Mode) -> Mode:
     return MODES[max(MODES.index(mode) - 1, 0)]
 
 
-@dataclass
+@dataclass(slots=True)
 class Cadence:
     """What a client asked for, what its tier gives and what its connection bears."""
 

@@ -32,6 +32,7 @@ class Client:
         "_push",
         "_sending",
         "_sending_since",
+        "asked",
         "cadence",
         "ended",
         "following",
@@ -57,6 +58,8 @@ class Client:
         """The cadence that the client knows of."""
         self.phase: Any = None  # of the hub
         self.ended = False
+        self.asked: set[str] = set()
+        """What it will follow as soon as its snapshot is read."""
         self.following: dict[str, tuple[Feed, ...]] = {}
         self.symbols = self.following.keys()
         self.temporary: dict[str, int] = {}  # symbol and ticker id of what is streamed without being watched

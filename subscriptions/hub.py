@@ -88,10 +88,8 @@ class PriceHub:
         self.clients.discard(client)
         self._phases.take_out(client)
         metrics.sockets.set(len(self.clients))
-        await self._let_go(client, list(client.symbols))
+        await self._let_go(client, client.asked | client.symbols)
         client.following.clear()
-        for symbol in [symbol for symbol, them in self._followers.items() if client in them]:
-            await self._let_go(client, [symbol])  # asked for, and gone before the answer
 
     def settle(self, client: Client) -> None:
         """Its cadence has changed, or may have: put it where it belongs, and tell it."""
@@ -107,14 +105,18 @@ class PriceHub:
 
         What the client is sent afterwards is never older than what is returned: so answer it before you await again.
         """
+        client.asked.update(symbols)
         for symbol in symbols:
             self._followers[symbol].add(client)
         metrics.hub_symbols.set(len(self._followers))
         self.newly_followed.set()
         await self._join_missing()
         quotes = await self._snapshot(symbols)
+        client.asked.difference_update(symbols)
+        if client not in self.clients:  # gone meanwhile
+            await self._let_go(client, symbols)
         for symbol in symbols:
-            if client in self._followers.get(symbol, ()) and client in self.clients:  # not gone meanwhile
+            if client in self._followers.get(symbol, ()):
                 self._follow(client, symbol, feed, quotes.get(symbol))
         return quotes
 
