@@ -28,6 +28,7 @@ EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 COLUMNS = ("open", "high", "low", "close", "volume")
 ROUND_THE_CLOCK = {AssetClass.CRYPTO, AssetClass.FOREX}
 A_DAY = timedelta(days=1)
+AN_HOUR = 60
 _MOMENT = timedelta(microseconds=1)
 _ORIGIN = datetime(1970, 1, 1)  # noqa: DTZ001 -- of wall clocks
 
@@ -108,7 +109,9 @@ class Windows:
     @property
     def most_bars(self) -> int:
         """How many of those one window has at most."""
-        return self.count * _MOST_BARS[self.span]
+        most = self.count * _MOST_BARS[self.span]
+        twice = self.interval is Interval.MINUTE and most > AN_HOUR  # the hour when summer time ends
+        return most + AN_HOUR * twice
 
     def start_of(self, bar: Bar) -> datetime:
         """The beginning of the window that a bar belongs to."""
@@ -127,9 +130,10 @@ class Windows:
 
     def _first_minute(self, moment: datetime) -> datetime:
         length = self.count * _SECONDS[self.span]
-        wall = math.floor((moment.astimezone(self.zone).replace(tzinfo=None) - _ORIGIN).total_seconds())
+        local = moment.astimezone(self.zone)
+        wall = math.floor((local.replace(tzinfo=None) - _ORIGIN).total_seconds())
         start = _ORIGIN + timedelta(seconds=wall - wall % length)
-        return start.replace(tzinfo=self.zone).astimezone(UTC)
+        return start.replace(tzinfo=self.zone, fold=local.fold).astimezone(UTC)
 
     def _first_day(self, day: date) -> date:
         if self.span in _MONTHS:
