@@ -203,17 +203,29 @@ def _read(
     windows = _Windows(wish.count, wish.span, zone_of(ticker.symbol))
     start = wish.start or _today(ticker, windows)
     # Twice, for the hour that a clock is put back has all its minutes twice.
-    most = min(2 * room * windows.most_bars, MOST_ROWS) + 1
+    most = min(2 * room * windows.most_bars, MOST_ROWS) + 1 if windows.most_bars > 1 else room + 1
     stored = stored_bars(ticker, _asked(windows, wish, start, resume, most))
-    groups = [list(those) for _, those in groupby(stored, windows.start_of)]
+    groups = _grouped(stored, windows)
     more: datetime | None = None
     if len(stored) == most:  # the last one may go on
-        more = groups.pop()[0].start
-    kept = [group for group in groups if start <= windows.start_of(group[0]) <= wish.end]
+        more = groups.pop()[1][0].start
+    kept = [(begin, those) for begin, those in groups if start <= begin <= wish.end]
     if len(kept) > room:
-        kept, more = kept[:room], kept[room][0].start
+        kept, more = kept[:room], kept[room][1][0].start
     order = -1 if wish.newest_first else 1
-    return [merged(group[::order], windows)[0] for group in kept], more
+    return [_sum_of(begin, those[::order], windows) for begin, those in kept], more
+
+
+def _grouped(stored: Sequence[Bar], windows: Windows) -> list[tuple[datetime, list[Bar]]]:
+    """The beginning of each window, and its bars in the order in which they come."""
+    if windows.most_bars == 1 and windows.interval is Interval.MINUTE:
+        return [(bar.start, [bar]) for bar in stored]
+    return [(begin, list(those)) for begin, those in groupby(stored, windows.start_of)]
+
+
+def _sum_of(begin: datetime, bars: Sequence[Bar], windows: Windows) -> Bar:
+    """Of bars that are oldest first."""
+    return replace(bars[0], start=begin) if len(bars) == 1 else merged(bars, windows)[0]
 
 
 def _asked(windows: Windows, wish: Wish, start: datetime, resume: datetime | None, most: int) -> Asked:

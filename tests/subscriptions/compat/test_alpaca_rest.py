@@ -578,3 +578,16 @@ def test_a_hundred_snapshots_cost_as_many_queries_as_one(ask, django_assert_max_
         status, told = ask("/snapshots", symbols=",".join(f"S{number}" for number in range(100)))
 
     assert (status, len(told)) == (200, 100)
+
+
+@pytest.mark.parametrize("timeframe", ["1Min", "5Min", "30Min", "1Hour"])
+def test_the_hour_that_a_clock_is_put_back_is_two_hours(ask, timeframe):
+    ticker = make_ticker("AAPL")
+    for hour in (5, 6):  # both are one o'clock in New York on this day
+        make_minute_bar(ticker, datetime(2025, 11, 2, hour, 0, tzinfo=UTC), str(100 + hour))
+
+    told = ask(
+        "/bars", symbols="AAPL", timeframe=timeframe, start="2025-11-02T05:00:00Z", end="2025-11-02T06:01:00Z"
+    )[1]
+
+    assert days_of(told) == [("2025-11-02T05:00:00Z", 105.0), ("2025-11-02T06:00:00Z", 106.0)]
