@@ -27,7 +27,7 @@ DAPHNE = (
 def first_roles(host: str, port: int) -> list[Process]:
     """What a page with live prices needs."""
     return [
-        _role("web", "-m", "daphne", *DAPHNE, "-b", host, "-p", str(port), "config.asgi:application"),
+        _role("web", "-m", "core.web", *DAPHNE, "-b", host, "-p", str(port), "config.asgi:application"),
         _role("tape", _manage(), "runtape"),
     ]
 
