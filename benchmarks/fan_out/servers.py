@@ -38,7 +38,8 @@ def free_port() -> int:
 def arguments(server: str, port: int, workers: int, application: str) -> Sequence[str]:
     """What follows `python`."""
     if server == "daphne":
-        return ["-m", "core.web", "-v", "0", "-b", "127.0.0.1", "-p", str(port), application]
+        ours = "daphne" if application == NAIVE else "core.web"
+        return ["-m", ours, "-v", "0", "-b", "127.0.0.1", "-p", str(port), application]
     here = ["--host", "127.0.0.1", "--port", str(port), "--workers", str(workers), "--log-level", "warning"]
     return ["-m", "uvicorn", application, *here, *STREAMING, "--no-access-log"]
 
