@@ -120,7 +120,7 @@ class LatestQuotes(Latest):
 
 
 class LatestBars(Latest):
-    """The newest minute that is over."""
+    """The newest minute, which may still run."""
 
     many, single = "bars", "bar"
 
