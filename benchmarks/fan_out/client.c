@@ -46,8 +46,7 @@ enum state { UNUSED, CONNECTING, UPGRADING, SUBSCRIBING, READY, WAITING, GONE };
 
 typedef struct {
     uint16_t symbol;
-    uint8_t seen;   /* a value is known */
-    uint8_t resumed; /* of an earlier connection: its position may be told once more */
+    uint8_t seen; /* a value is known */
     int64_t epoch, number, price;
 } Held;
 
@@ -62,7 +61,7 @@ typedef struct {
 } Conn;
 
 typedef struct {
-    uint64_t deliveries, repeats, frames, bytes, slowest;
+    uint64_t deliveries, frames, bytes, slowest;
     uint32_t *ages;
 } Window;
 
@@ -75,7 +74,7 @@ static uint32_t symbol_count;
 static int32_t table[HASH];
 static Window windows[GROUPS];
 static Kind closes[KINDS], errors[KINDS];
-static uint64_t falling, changed, wrong, foreign, broken, heartbeats, stale, cadences, recovered, unrecovered, snapshots;
+static uint64_t falling, repeated, changed, wrong, foreign, broken, heartbeats, stale, cadences, recovered, unrecovered, snapshots;
 static struct sockaddr_storage address;
 static socklen_t address_length;
 static int tcp_port = 80, family, epoll, priced, acks, retrying, rcvbuf[GROUPS];
@@ -218,7 +217,6 @@ static void take_snapshot(Conn *c, const char *s, const char *end) {
         if (!h || !e.price) continue;
         snapshots++;
         if (!h->seen || newer(&e, h) >= 0) keep(h, &e, millionths(e.price, e.price_length));
-        h->resumed = 1;
     }
 }
 
@@ -237,11 +235,10 @@ static void take_quotes(Conn *c, const char *s, const char *end, int64_t now) {
         if (order <= 0) {
             if (order < 0) falling++;
             else if (price != h->price) changed++;
-            else if (!h->resumed) w->repeats++;
+            else repeated++;
             continue;
         }
         keep(h, &e, price);
-        h->resumed = 0;
         w->deliveries++;
         if (e.volume && base_us) {
             int64_t age = now - base_us - e.volume;
@@ -311,7 +308,6 @@ static int subscribe(Conn *c) {
     for (int i = 0; i < c->count; i++) {
         Held *h = &c->held[i];
         if (!h->seen) continue;
-        h->resumed = 1;
         at += (size_t)sprintf(text + at, "%s\"%s\":[%lld,%lld]", told++ ? "," : ",\"resume\":{",
                               symbols[h->symbol], (long long)h->epoch, (long long)h->number);
     }
@@ -504,20 +500,20 @@ static void end(void) {
            seconds_of(&usage) - seconds_of(&window_usage));
     for (int g = 0; g < GROUPS; g++) {
         Window *w = &windows[g];
-        printf("%s{\"deliveries\":%llu,\"repeats\":%llu,\"frames\":%llu,\"bytes\":%llu,\"p50_ms\":%.1f,\"p95_ms\":%.1f,"
+        printf("%s{\"deliveries\":%llu,\"frames\":%llu,\"bytes\":%llu,\"p50_ms\":%.1f,\"p95_ms\":%.1f,"
                "\"p99_ms\":%.1f,\"max_ms\":%.1f}", g ? "," : "",
-               (unsigned long long)w->deliveries, (unsigned long long)w->repeats, (unsigned long long)w->frames,
-               (unsigned long long)w->bytes, age_ms(w, .5), age_ms(w, .95), age_ms(w, .99), (double)w->slowest / 1000);
+               (unsigned long long)w->deliveries, (unsigned long long)w->frames, (unsigned long long)w->bytes,
+               age_ms(w, .5), age_ms(w, .95), age_ms(w, .99), (double)w->slowest / 1000);
     }
     printf("]}\n");
 }
 
 static void status(void) {
-    printf("{\"ready\":%u,\"waiting\":%u,\"gone\":%u,\"under_way\":%u,\"last_ready_us\":%lld,\"falling\":%llu,"
+    printf("{\"ready\":%u,\"waiting\":%u,\"gone\":%u,\"under_way\":%u,\"last_ready_us\":%lld,\"falling\":%llu,\"repeated\":%llu,"
            "\"changed\":%llu,\"wrong\":%llu,\"foreign\":%llu,\"broken\":%llu,\"heartbeats\":%llu,\"stale\":%llu,"
            "\"cadences\":%llu,\"recovered\":%llu,\"unrecovered\":%llu,\"snapshots\":%llu",
            in_state(READY), in_state(WAITING), in_state(GONE), pending, (long long)last_ready_at,
-           (unsigned long long)falling, (unsigned long long)changed, (unsigned long long)wrong,
+           (unsigned long long)falling, (unsigned long long)repeated, (unsigned long long)changed, (unsigned long long)wrong,
            (unsigned long long)foreign, (unsigned long long)broken, (unsigned long long)heartbeats,
            (unsigned long long)stale, (unsigned long long)cadences, (unsigned long long)recovered,
            (unsigned long long)unrecovered, (unsigned long long)snapshots);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.fan_out import compare, idle, ingest, reconnect, sleepers, steady
+from benchmarks.fan_out import compare, faults, idle, ingest, reconnect, sleepers, steady
 from benchmarks.fan_out.size import Size, asked
 from benchmarks.fan_out.stage import take_places
 from benchmarks.harness.report import Result, say
@@ -15,6 +15,7 @@ PLAYS = {
     "idle": idle.play,
     "ingest": ingest.play,
     "sleepers": sleepers.play,
+    "faults": faults.play,
     "reconnect": reconnect.play,
 }
 DAPHNE_CLIMB = (200, 400, 600, 800, 900, 1000, 1150, 1300, 1500, 1750, 2000)
@@ -27,6 +28,7 @@ FULL = {
     "idle": Size(10_000, (100,), 30.0),
     "ingest": Size(5_000, (50_000,), 60.0),
     "sleepers": Size(300, (1_000,), 45.0),
+    "faults": Size(300, (200,), 60.0),
     "reconnect": Size(2_000, (300,), 3.0),
 }
 QUICK = {
@@ -37,6 +39,7 @@ QUICK = {
     "idle": Size(1_500, (100,), 6.0),
     "ingest": Size(1_000, (10_000,), 4.0),
     "sleepers": Size(150, (1_000,), 18.0),
+    "faults": Size(60, (100,), 25.0),
     "reconnect": Size(500, (300,), 2.0),
 }
 

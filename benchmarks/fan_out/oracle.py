@@ -41,8 +41,9 @@ def judge(
     status: Mapping[str, Any], held: Iterable[Held], right: Mapping[str, tuple[Position, int]]
 ) -> Findings:
     """Every delivered value rose and was right, and everybody who is connected holds the last of all he follows."""
-    found = Findings(violations=status["falling"])
+    found = Findings(violations=status["falling"] + status["repeated"])
     found.complain(status["falling"], "positions fell")
+    found.complain(status["repeated"], "positions were told twice")
     found.complain(status["changed"], "values changed without a new position")
     found.complain(status["wrong"], "delivered prices were not what was published with their number")
     found.complain(status["foreign"], "values of symbols that the connection does not follow")

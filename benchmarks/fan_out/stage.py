@@ -32,7 +32,6 @@ class Step:
     rate: float
     offered_per_s: float
     deliveries_per_s: float
-    repeats_per_s: float
     frames_per_s: float
     mb_per_s: float
     p50_ms: float
@@ -105,7 +104,6 @@ def _step(
         rate=rate,
         offered_per_s=offered / seconds,
         deliveries_per_s=ages["deliveries"] / seconds,
-        repeats_per_s=ages["repeats"] / seconds,
         frames_per_s=ages["frames"] / seconds,
         mb_per_s=ages["bytes"] / seconds / 1e6,
         p50_ms=ages["p50_ms"],

@@ -10,7 +10,7 @@ from benchmarks.fan_out.oracle import judge, right_finals
 from benchmarks.fan_out.values import Held, right_millionths
 
 SYMBOLS = ["ACME", "BOLT"]
-CLEAN = {"falling": 0, "changed": 0, "wrong": 0, "foreign": 0, "broken": 0}
+CLEAN = {"falling": 0, "repeated": 0, "changed": 0, "wrong": 0, "foreign": 0, "broken": 0}
 RIGHT = right_finals(SYMBOLS, 1, [7, 9])
 
 
