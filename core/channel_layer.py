@@ -7,10 +7,12 @@ rest (4 us for each update), and the script would not get it sooner.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgpack
 from channels_redis.pubsub import RedisPubSubChannelLayer
+from redis.exceptions import RedisError
 
 from core.redis import async_client
 
@@ -65,6 +67,16 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             if not await self._publish((epoch_key,), epoch, [], messages[start : start + LARGEST_CALL]):
                 return False
         return True
+
+    async def forget(self, channel: str) -> None:
+        """Nobody receives from it any more: keep no messages for it. Does nothing for one that is not there."""
+        inner = self._get_layer()
+        if inner.channels.pop(channel, None) is None:
+            return
+        for members in inner.groups.values():
+            members.discard(channel)
+        with suppress(RedisError):  # nothing is kept of what still arrives
+            await inner._get_shard(channel).unsubscribe(channel)  # noqa: SLF001
 
     async def _publish(
         self,

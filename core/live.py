@@ -65,6 +65,10 @@ class Receiver:
     async def open(self) -> None:
         self._channel = await _layer().new_channel()
 
+    async def close(self) -> None:
+        """What is still sent to it would lie in the layer for ever."""
+        await _layer().forget(self._channel)
+
     async def join(self, group: str) -> None:
         await _layer().group_add(group, self._channel)
 

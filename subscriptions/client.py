@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from typing import Any
 
 from accounts.credentials import Login
 from core import clock
 from subscriptions.cadence import Cadence
 from subscriptions.errors import Refused
-from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Wire
+from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Topic, Wire
 from subscriptions.pace import STUCK_S, Pace
 from subscriptions.renewal import Held
 from subscriptions.sending import send_now
 
 Push = Callable[[Frame], Coroutine[Any, Any, None]]
 Close = Callable[[Refused], Coroutine[Any, Any, None]]
+
+# A frame that took so long to leave had to wait for the reader.
+WAITED_S = 1.0
+# Frames are not sent while one is on its way; answers are. Who asks and asks and reads none of them is stuck.
+MOST_ON_THE_WAY = 20
 
 
 class Client:
@@ -63,12 +68,12 @@ class Client:
         self.following: dict[str, tuple[Feed, ...]] = {}
         self.symbols = self.following.keys()
         self.temporary: dict[str, int] = {}  # symbol and ticker id of what is streamed without being watched
-        self.missed: set[str] = set()
-        self.known: dict[str, Position] = {}
+        self.missed: set[Topic] = set()
+        self.known: dict[Topic, Position] = {}
         """What it has had of a ticker, where something else may hold that for news."""
         self._push = push
         self._close = close
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: set[asyncio.Task[None]] = set()
         self._sending_since = 0.0
         self._ending: asyncio.Task[None] | None = None
 
@@ -88,41 +93,55 @@ class Client:
         """Those that it follows in our own words."""
         return [symbol for symbol in symbols if NATIVE_QUOTES in self.feeds(symbol)]
 
-    def is_news(self, symbol: str, position: Position) -> bool:
+    def topics(self) -> Iterator[Topic]:
+        for symbol, feeds in self.following.items():
+            for source in {feed.source for feed in feeds}:
+                yield symbol, source
+
+    def follows(self, topic: Topic) -> bool:
+        return any(feed.source is topic[1] for feed in self.feeds(topic[0]))
+
+    def knows(self, topic: Topic, position: Position) -> None:
+        """It has had this, or something newer."""
+        self.known[topic] = max(position, self.known.get(topic, position))
+
+    def is_news(self, topic: Topic, position: Position) -> bool:
         """No state is sent twice: numbers rise, for every client."""
-        known = self.known.get(symbol)
+        known = self.known.get(topic)
         if known is None:
             return True
         if position <= known:
             return False
-        del self.known[symbol]
+        del self.known[topic]
         return True
 
     # --- sending
 
     @property
     def busy(self) -> bool:
-        return self._sending is not None
+        return bool(self._sending)
 
     def waits(self, now: float) -> bool:
         """Whether a frame would only lie before a reader who does not read."""
-        return self._sending is not None or self.pace.is_held(now)
+        return bool(self._sending) or self.pace.is_held(now)
 
     def is_stuck(self, now: float) -> bool:
         """Whether it has stopped reading for good, as far as anybody can wait."""
-        waiting = self._sending is not None and now - self._sending_since > STUCK_S
-        return waiting or self.pace.is_given_up(now)
+        waiting = self.busy and now - self._sending_since > STUCK_S
+        return waiting or len(self._sending) > MOST_ON_THE_WAY or self.pace.is_given_up(now)
 
     def send(self, frame: Frame | None) -> None:
         """Send without waiting; while it is on the way the client is busy. A broken connection ends by itself."""
-        if frame is None:
+        if frame is None or self.ended:
             return
         try:
             task = send_now(self._push(frame))
         except (OSError, RuntimeError):  # the server closed it between two loop turns; disconnect follows
             return
         if task is not None:
-            self._sending, self._sending_since = task, clock.monotonic()
+            if not self._sending:  # what has waited longest counts
+                self._sending_since = clock.monotonic()
+            self._sending.add(task)
             task.add_done_callback(self._sent)
 
     def tell_cadence(self) -> None:
@@ -167,8 +186,9 @@ class Client:
             task.exception()
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        self._sending = None
-        if clock.monotonic() - self._sending_since > 1.0:
-            self.pace.slow_down()
+        self._sending.discard(task)
+        now = clock.monotonic()
+        if not self._sending and now - self._sending_since > WAITED_S:
+            self.pace.slow_down(now)
         if not task.cancelled():
             task.exception()  # retrieved: the server reports a broken connection by a disconnect

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -17,8 +18,9 @@ from subscriptions import admission
 from subscriptions.cadence import SAYABLE, Mode, Why
 from subscriptions.errors import Refused, TierLimit
 from subscriptions.feeds import Position
-from subscriptions.hub import Recovery, hub
+from subscriptions.hub import hub
 from subscriptions.sockets import Socket, unavailable
+from subscriptions.states import NOWHERE, Recovery
 from subscriptions.streaming import Grant
 
 # More in one message is a mistake or worse; nobody's tier allows it.
@@ -82,7 +84,7 @@ class StreamSocket(Socket):
         symbols, resume = _symbols(fields), positions(fields.get("resume"))
         granted = await self.grant(symbols)
         quotes = await hub().follow(self.client, granted.symbols)
-        recovery = hub().recovery(granted.symbols, resume)
+        recovery = hub().recovery(granted.symbols, resume, quotes)
         if resume:
             metrics.recoveries.labels(recovered=str(not recovery.gaps).lower()).inc()
         payloads = [quote_payload(quote) for quote in quotes.values()]
@@ -106,7 +108,7 @@ class StreamSocket(Socket):
 
     def _pace(self, fields: dict[str, Any]) -> None:
         mode, why = fields.get("mode"), fields.get("reason", Why.CHOSEN)
-        if mode not in tuple(Mode) or why not in SAYABLE:
+        if mode not in tuple(Mode) or why not in tuple(SAYABLE):
             raise Refused(
                 "bad_message", "mode is live, 1s, 5s, 30s or paused; reason, if any, is yours to know."
             )
@@ -150,17 +152,20 @@ def _complain(granted: Grant) -> None:
 
 
 def positions(resume: object) -> dict[str, Position]:
-    """Where a client was, by canonical symbol; whatever is no position is left out: its ticker gets a snapshot."""
+    """Where a client was, by canonical symbol; from what is no position nothing can be recovered: it is told so."""
     found: dict[str, Position] = {}
     if not isinstance(resume, Mapping):
         return found
-    for symbol, position in list(resume.items())[:MAX_SYMBOLS]:
-        if isinstance(position, list) and len(position) == 2 and all(map(_is_number, position)):
-            try:
-                found[canonical(symbol)] = (position[0], position[1])
-            except InvalidSymbol:
-                continue
+    for symbol, position in resume.items():
+        with suppress(InvalidSymbol):
+            found[canonical(symbol)] = _position(position)
     return found
+
+
+def _position(said: object) -> Position:
+    if isinstance(said, list) and len(said) == 2 and all(map(_is_number, said)):
+        return said[0], said[1]
+    return NOWHERE
 
 
 def _is_number(one: object) -> bool:

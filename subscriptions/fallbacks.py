@@ -245,7 +245,7 @@ class EventStream:
         client.wire = wire = EventWire(resume)
         await hub().add(client)
         quotes = await hub().follow(client, granted.symbols)
-        recovery = hub().recovery(granted.symbols, resume)
+        recovery = hub().recovery(granted.symbols, resume, quotes)
         snapshot = [quote_payload(quote) for quote in quotes.values()]
         answer = subscribed(None, granted.symbols, snapshot, recovery, resumed=bool(resume))
         client.send(wire.begin(answer, snapshot))

@@ -28,6 +28,10 @@ class Source(StrEnum):
     MINUTE = "minute"
 
 
+# Followed of one ticker: the newest price, or its minute bars.
+Topic = tuple[str, Source]
+
+
 class State:
     """The newest price of one ticker; `text` is the JSON that was written once for the whole installation."""
 
@@ -46,7 +50,7 @@ class State:
         self.symbol, self.position, self.text = symbol, position, text
         self.size, self.bid, self.ask = size, bid, ask
         self._fields: dict[str, Any] | None = None
-        self._parts: dict[Feed, Any] = {}
+        self._parts: dict[Feed, Any] | None = None
 
     @property
     def epoch(self) -> int:
@@ -65,9 +69,15 @@ class State:
 
     def part(self, feed: Feed) -> Any:
         """Written at the first call."""
+        if self._parts is None:
+            self._parts = {}
         if feed not in self._parts:
             self._parts[feed] = feed.part(self)
         return self._parts[feed]
+
+    def is_history(self) -> None:
+        """Something newer is known: what was written of this one is hardly asked for again."""
+        self._parts = self._fields = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import orjson
 from redis.exceptions import RedisError
@@ -26,15 +27,15 @@ from marketdata.cache import Look, decode_known, read_latest
 from marketdata.lookup import stored_quotes
 from marketdata.quotes import Quote, Reason
 from marketdata.symbols import group_name
-from marketdata.tape.publish import frame_of
 from subscriptions import upkeep
+from subscriptions.arrivals import Reading, minute_of, state_from, state_of
 from subscriptions.client import Client
 from subscriptions.connections import Connections
 from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE_QUOTES, Feed, Minute, Position, Source, State
 from subscriptions.phases import Phases
 from subscriptions.silence import SILENT_AFTER_S, Silence
-from subscriptions.states import NOWHERE, States
+from subscriptions.states import NOWHERE, Recovery, States
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +43,6 @@ RESYNC_EVERY_S = 2.0
 RESYNC_CHUNK = 1_000
 WATCH_EVERY_S = 0.5
 FAILED_PAUSE_S = 0.5
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What somebody who came back has missed; `gaps`: of which tickers that cannot be said."""
-
-    missed: Sequence[State] = ()
-    gaps: Sequence[str] = ()
 
 
 class PriceHub:
@@ -66,6 +59,9 @@ class PriceHub:
         self._phases = Phases(self.states, self._after_frame)
         self._receiver = live.Receiver()
         self._reads: Batched[tuple[str, ...], Look] = Batched(self._read_many)
+        self._stored_reads: Batched[tuple[str, ...], Mapping[str, Quote]] = Batched(self._read_stored)
+        self._joins: Batched[None, None] = Batched(self._join_all)
+        self._reading = Reading()
         self._tasks = Tasks()
         self._started = False
         self._heal_after = 0.0
@@ -105,6 +101,8 @@ class PriceHub:
 
         What the client is sent afterwards is never older than what is returned: so answer it before you await again.
         """
+        if client not in self.clients:  # it was ended meanwhile
+            return {}
         client.asked.update(symbols)
         for symbol in symbols:
             self._followers[symbol].add(client)
@@ -121,13 +119,17 @@ class PriceHub:
         return quotes
 
     def _follow(self, client: Client, symbol: str, feed: Feed, quote: Quote | None) -> None:
-        now = self.states.position(symbol)
+        if feed is not NATIVE_QUOTES:  # it has no snapshot
+            self._phases.follow(client, symbol, feed)
+            return
+        now, again = self.states.position(symbol), feed in client.feeds(symbol)
         told = NOWHERE if quote is None else (quote.epoch, quote.seq)
-        if feed is NATIVE_QUOTES and now > told:  # heard while Redis answered
+        if (
+            told >= now or not again
+        ):  # again, and something newer than this snapshot: sent already, or due anyway
             self._phases.follow(client, symbol, feed, told)
+        if now > told and not again:  # heard while Redis answered
             self._phases.catch_up(client, symbol)
-        else:
-            self._phases.follow(client, symbol, feed, now)
 
     async def unfollow(self, client: Client, symbols: Iterable[str], feed: Feed | None = None) -> None:
         """Without a feed: in every form."""
@@ -169,17 +171,12 @@ class PriceHub:
 
     # --- who was away
 
-    def recovery(self, symbols: Iterable[str], resume: Mapping[str, Position]) -> Recovery:
-        """What was missed since the positions, as far as this process remembers it."""
-        missed: list[State] = []
-        gaps: list[str] = []
-        for symbol in symbols:
-            since = self.states.since(symbol, resume[symbol]) if symbol in resume else None
-            if since is None:
-                gaps.append(symbol)
-            else:
-                missed += since[:-1]  # the newest is the snapshot
-        return Recovery(missed, gaps)
+    def recovery(
+        self, symbols: Iterable[str], resume: Mapping[str, Position], quotes: Mapping[str, Quote]
+    ) -> Recovery:
+        """What was missed between the positions and the snapshot, as far as this process remembers it."""
+        told = {symbol: (quote.epoch, quote.seq) for symbol, quote in quotes.items()}
+        return self.states.recovery([symbol for symbol in symbols if symbol in resume], resume, told)
 
     # --- what arrives
 
@@ -213,26 +210,35 @@ class PriceHub:
     async def _hear(self) -> None:
         """Open the one receiver of this process, join what is followed, and take what arrives."""
         receiver = self._receiver = live.Receiver()
-        await receiver.open()
         self._joined.clear()
-        await receiver.join(live.TAPE_GROUP)
-        await self._join_missing()
-        while True:
-            event = await receiver.receive()
-            if event["type"] == live.QUOTE_TICKED:
-                self._take(_state_of(event))
-            elif event["type"] == live.TAPE_BEAT:
-                self.silence.heard(event["shard"], event["of"])
-            elif event["type"] == live.BAR_CLOSED:
-                self._take_minute(_minute_of(event))
+        try:
+            await receiver.open()
+            await receiver.join(live.TAPE_GROUP)
+            await self._join_missing()
+            while True:
+                event = await receiver.receive()
+                with self._reading.tolerant("an event"):
+                    self._heard(event)
+        finally:
+            await receiver.close()
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == live.QUOTE_TICKED:
+            self._take(state_of(event))
+        elif event["type"] == live.TAPE_BEAT:
+            self.silence.heard(event["shard"], event["of"])
+        elif event["type"] == live.BAR_CLOSED:
+            self._take_minute(minute_of(event))
 
     async def _hear_again(self) -> None:
         """Replace a deaf receiver. Its layer believes that it is subscribed, so its connection goes too."""
         self._heal_after = clock.monotonic() + 2 * SILENT_AFTER_S
         self._hearing.cancel()
         await asyncio.wait({self._hearing}, timeout=1)
-        await live.reset()
-        self._hearing = self._tasks.start(self._for_ever(self._hear))
+        try:
+            await live.reset()
+        finally:
+            self._hearing = self._tasks.start(self._for_ever(self._hear))
 
     def _take(self, state: State) -> None:
         """Merge one state of a symbol; an older or equal one changes nothing."""
@@ -245,16 +251,24 @@ class PriceHub:
             self._phases.mark(minute.symbol, Source.MINUTE)
 
     async def _join_missing(self) -> None:
-        """Join the group of each followed ticker. Redis away: the resync joins as soon as it is back."""
+        """Join the group of each followed ticker; all who ask at the same moment wait for the same joining."""
+        await self._joins.ask(None)
+
+    async def _join_all(self, asked: Sequence[None]) -> Sequence[None]:
+        """Redis away: the resync joins as soon as it is back."""
         for symbol in [symbol for symbol in self._followers if symbol not in self._joined]:
+            receiver = self._receiver
             try:
-                await self._receiver.join(group_name(symbol))
+                await receiver.join(group_name(symbol))
             except (RedisError, RuntimeError):  # RuntimeError: the receiver is being opened again
                 metrics.redis_failures.labels(used_by="hub").inc()
-                return
+                break
+            if receiver is not self._receiver:  # which has joined nothing so far
+                continue
             self._joined.add(symbol)
             if symbol not in self._followers:  # its last follower left meanwhile
                 await self._leave(symbol)
+        return asked
 
     # --- what is read
 
@@ -263,20 +277,27 @@ class PriceHub:
         quotes: dict[str, Quote] = {}
         try:
             look = await self._reads.ask(tuple(symbols))
-            quotes = {symbol: decode_known(look.latest[symbol]) for symbol in symbols if symbol in look.latest}
         except RedisError:
             metrics.redis_failures.labels(used_by="hub").inc()
-        missing = [symbol for symbol in symbols if symbol not in quotes]
-        if missing:
-            quotes |= await self._stored(missing)
+        else:
+            for symbol in filter(look.latest.__contains__, symbols):
+                with self._reading.tolerant("a stored quote"):
+                    quotes[symbol] = decode_known(look.latest[symbol])
+        if missing := tuple(symbol for symbol in symbols if symbol not in quotes):
+            found = await self._stored_reads.ask(missing)
+            quotes |= {symbol: found[symbol] for symbol in missing if symbol in found}
         return {symbol: self._marked(quote) for symbol, quote in quotes.items()}
 
-    async def _stored(self, symbols: list[str]) -> dict[str, Quote]:
+    async def _read_stored(self, asked: Sequence[tuple[str, ...]]) -> list[Mapping[str, Quote]]:
+        """One query for all who ask at the same moment; nothing of a database that is away."""
         try:
-            found = await in_thread(stored_quotes, symbols)
+            answers = await in_thread(
+                stored_quotes, list(dict.fromkeys(symbol for symbols in asked for symbol in symbols))
+            )
         except OUTAGES:
-            return {}
-        return {symbol: quote for symbol, quote in found.items() if isinstance(quote, Quote)}
+            answers = {}
+        found = {symbol: quote for symbol, quote in answers.items() if isinstance(quote, Quote)}
+        return [found] * len(asked)
 
     async def _read_many(self, asked: Sequence[tuple[str, ...]]) -> list[Look]:
         """One round trip for all who ask at the same moment."""
@@ -291,16 +312,20 @@ class PriceHub:
         """Take what is newer than what was heard, and tell what has become stale or is so no more."""
         now, before = clock.now(), set(filter(self.silence.is_stale, look.latest))
         for symbol in look.latest.keys() & self._followers.keys():
-            raw = look.latest[symbol]
-            fields = orjson.loads(raw)
-            position = (fields["epoch"], fields["seq"])
-            known = self.states.position(symbol)
-            if position < known:
-                continue  # something newer was heard while Redis answered
-            if position > known:
-                self._take(_state_from(decode_known(raw)))
-            self.silence.judge(symbol, look, now, fields["expires"])
+            with self._reading.tolerant("a stored quote"):
+                self._merge_one(symbol, look, now)
         self._tell_changed(before, look.latest)
+
+    def _merge_one(self, symbol: str, look: Look, now: datetime) -> None:
+        raw = look.latest[symbol]
+        fields = orjson.loads(raw)
+        position = (fields["epoch"], fields["seq"])
+        known = self.states.position(symbol)
+        if position < known:
+            return  # something newer was heard while Redis answered
+        if position > known:
+            self._take(state_from(decode_known(raw)))
+        self.silence.judge(symbol, look, now, fields["expires"])
 
     async def _resync(self) -> None:
         """Every two seconds: heal what a lost message left behind, and a receiver that has gone deaf."""
@@ -345,35 +370,6 @@ class PriceHub:
         """Name those of the symbols that are stale; says nothing where there are none."""
         if stale := self.silence.stale_of(client.native(symbols)):
             client.send(client.wire.stale(stale, Reason.PROVIDER_DOWN.value))
-
-
-def _state_of(event: Mapping[str, object]) -> State:
-    """From a group message; its keys are those of `core.live`."""
-    return State(
-        event["s"],  # type: ignore[arg-type]
-        (event["e"], event["n"]),  # type: ignore[arg-type]
-        event["d"],  # type: ignore[arg-type]
-        size=event.get("z", 0),  # type: ignore[arg-type]
-        bid=event.get("b"),  # type: ignore[arg-type]
-        ask=event.get("a"),  # type: ignore[arg-type]
-    )
-
-
-def _state_from(quote: Quote) -> State:
-    """From what Redis stores."""
-    return State(
-        quote.symbol,
-        (quote.epoch, quote.seq),
-        frame_of(quote),
-        size=quote.size,
-        bid=None if quote.bid is None else str(quote.bid),
-        ask=None if quote.ask is None else str(quote.ask),
-    )
-
-
-def _minute_of(event: Mapping[str, object]) -> Minute:
-    names = ("s", "e", "t", "o", "h", "l", "c", "v")
-    return Minute(*(event[name] for name in names))  # type: ignore[arg-type]
 
 
 _hub: tuple[asyncio.AbstractEventLoop, PriceHub] | None = None

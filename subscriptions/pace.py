@@ -16,12 +16,14 @@ SLOW_S, QUICK_S, QUICK_ANSWERS = 2.0, 1.0, 2
 HOLD_S, GIVE_UP_S = 2.0, 5.0
 # Of those who are not asked: how long one frame may be on its way.
 STUCK_S = 15.0
+# Who never answers and was slow is tried a step faster after so long without a wait.
+RECOVER_AFTER_S = 60.0
 
 
 class Pace:
     """One connection."""
 
-    __slots__ = ("_asked_at", "_asked_ms", "_quick", "answers", "bearable")
+    __slots__ = ("_asked_at", "_asked_ms", "_quick", "_waited_at", "answers", "bearable")
 
     def __init__(self) -> None:
         self.answers = False
@@ -29,15 +31,16 @@ class Pace:
         self._asked_at: float | None = None
         self._asked_ms = 0
         self._quick = 0
+        self._waited_at = 0.0
 
     def asked(self, now: float, now_ms: int) -> None:
-        """A question that is still open stays the one that counts."""
-        if self._asked_at is None:
+        """A question that is still open stays the one that counts, of those who do answer."""
+        if self._asked_at is None or not self.answers:
             self._asked_at, self._asked_ms = now, now_ms
 
     def answered(self, told_ms: int, now: float) -> None:
-        """`told_ms`: which heartbeat was read; one before the open question answers nothing."""
-        if self._asked_at is None or told_ms < self._asked_ms:
+        """`told_ms`: which heartbeat was read; another than the open question could be said without reading."""
+        if self._asked_at is None or told_ms != self._asked_ms:
             return
         self.answers = True
         took, self._asked_at = now - self._asked_at, None
@@ -48,9 +51,14 @@ class Pace:
             if self._quick >= QUICK_ANSWERS:
                 self.bearable, self._quick = faster(self.bearable), 0
 
-    def slow_down(self) -> None:
+    def slow_down(self, now: float) -> None:
         """The connection itself waited."""
-        self.bearable, self._quick = slower(self.bearable), 0
+        self.bearable, self._quick, self._waited_at = slower(self.bearable), 0, now
+
+    def look(self, now: float) -> None:
+        """No answer will say that a silent reader keeps up again, so time has to."""
+        if self.bearable is not Mode.LIVE and not self.answers and now - self._waited_at >= RECOVER_AFTER_S:
+            self.bearable, self._waited_at = faster(self.bearable), now
 
     def owes_for(self, now: float) -> float:
         """Seconds since the open question, 0 where nothing is owed."""

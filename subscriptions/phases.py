@@ -7,8 +7,9 @@ skipped, never queued: it gets the newest state afterwards.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import cycle
 from typing import Any
 
@@ -16,12 +17,13 @@ from core import clock, metrics
 from subscriptions import cadence
 from subscriptions.cadence import Mode
 from subscriptions.client import Client
-from subscriptions.feeds import Feed, Position, Source
-from subscriptions.states import States
+from subscriptions.feeds import Feed, Minute, Position, Source, State, Topic
+from subscriptions.states import NOWHERE, States
 
-# Followed of one ticker: the newest price, or its minute bars.
-Topic = tuple[str, Source]
+logger = logging.getLogger(__name__)
+
 Parts = defaultdict[Client, list[Any]]
+After = Callable[[Client, set[str]], None]
 # How often it is looked whether a slow phase is due; its own offset is finer than that.
 SLOW_LOOK_S = 0.05
 
@@ -53,62 +55,103 @@ class Phase:
             del self.followers[topic]
             self.changed.discard(topic)
 
-    def flush(self, states: States, after: Callable[[Client, set[str]], None]) -> None:
+    def flush(self, states: States, after: After) -> None:
         """One frame for each client with news; `after` is told which symbols of it were in."""
         changed, self.changed = self.changed, set()
         parts: Parts = defaultdict(list)
         for topic in changed:
             self._collect(topic, states, parts)
-        now = clock.monotonic()
-        sent = 0
+        now, sent = clock.monotonic(), 0
         symbols = {symbol for symbol, _ in changed}
         for client, pieces in parts.items():
             if client.waits(now):
-                self._skip(client, symbols)
-            else:
-                client.send(client.wire.frame(pieces))
+                self._skip(client, changed)
+                continue
+            if client.missed:
+                pieces.extend(self._missed(client, states, changed))
+            if _send(client, pieces):
                 sent += 1
                 after(client, symbols)
+            else:
+                self._skip(client, changed)
         metrics.frames_sent.inc(sent)
         if self.behind:
             self._catch_up(states, after, now)
 
     def _collect(self, topic: Topic, states: States, parts: Parts) -> None:
-        symbol, source = topic
-        state = states.latest(symbol) if source is Source.QUOTE else states.minute(symbol)
+        state = _state(topic, states)
         if state is None:
             return
         for feed, clients in self.followers.get(topic, {}).items():
-            part = state.part(feed)
+            part = _part(state, feed)
             if part is None:
                 continue
             for client in clients:
-                if not client.known or client.is_news(symbol, state.position):
+                if not client.known or client.is_news(topic, state.position):
                     parts[client].append(part)
 
-    def _skip(self, client: Client, symbols: set[str]) -> None:
-        client.missed |= symbols & client.symbols
+    def _skip(self, client: Client, changed: Collection[Topic]) -> None:
+        client.missed.update(topic for topic in client.topics() if topic in changed)
         self.behind.add(client)
         metrics.frames_skipped.inc()
 
-    def _catch_up(self, states: States, after: Callable[[Client, set[str]], None], now: float) -> None:
-        """The newest state of what they missed, not the backlog."""
+    def _missed(self, client: Client, states: States, but: Collection[Topic] = ()) -> list[Any]:
+        """The newest state of what the client missed before, not the backlog; it is missed no more."""
+        self.behind.discard(client)
+        missed, client.missed = client.missed.difference(but), set()
+        return [part for topic in missed for part in _newest(client, topic, states)]
+
+    def _catch_up(self, states: States, after: After, now: float) -> None:
         for client in [client for client in self.behind if not client.waits(now)]:
-            self.behind.discard(client)
-            missed, client.missed = client.missed, set()
-            parts = [part for symbol in missed for part in _newest(client, symbol, states)]
-            if parts:
-                client.send(client.wire.frame(parts))
+            missed = client.missed
+            parts = self._missed(client, states)
+            if parts and _send(client, parts):
                 metrics.frames_sent.inc()
-                after(client, missed)
+                after(client, {symbol for symbol, _ in missed})
+            elif parts:
+                self._skip(client, missed)
 
 
-def _newest(client: Client, symbol: str, states: States) -> Iterable[Any]:
-    state = states.latest(symbol)
-    if state is None or (client.known and not client.is_news(symbol, state.position)):
+def _send(client: Client, pieces: list[Any]) -> bool:
+    """False for a frame that could not be written: a mistake of ours in one protocol is no reason to fail others."""
+    try:
+        frame = client.wire.frame(pieces)
+    except Exception as error:  # noqa: BLE001 -- whatever a protocol's words may raise
+        _tell_once(client.wire, error)
+        return False
+    client.send(frame)
+    return True
+
+
+def _part(state: State | Minute, feed: Feed) -> Any:
+    try:
+        return state.part(feed)
+    except Exception as error:  # noqa: BLE001 -- likewise
+        _tell_once(feed, error)
+        return None
+
+
+_told: set[type] = set()
+
+
+def _tell_once(faulty: object, error: Exception) -> None:
+    """Ten times a second would drown everything else."""
+    if type(faulty) not in _told:
+        _told.add(type(faulty))
+        logger.error("hub: %s cannot write", type(faulty).__name__, exc_info=error)
+
+
+def _state(topic: Topic, states: States) -> State | Minute | None:
+    symbol, source = topic
+    return states.latest(symbol) if source is Source.QUOTE else states.minute(symbol)
+
+
+def _newest(client: Client, topic: Topic, states: States) -> Iterable[Any]:
+    state = _state(topic, states)
+    if state is None or (client.known and not client.is_news(topic, state.position)):
         return
-    for feed in client.feeds(symbol):
-        part = state.part(feed) if feed.source is Source.QUOTE else None
+    for feed in client.feeds(topic[0]):
+        part = _part(state, feed) if feed.source is topic[1] else None
         if part is not None:
             yield part
 
@@ -116,7 +159,7 @@ def _newest(client: Client, symbol: str, states: States) -> Iterable[Any]:
 class Phases:
     """All of them. `paused` clients are in a phase that is never flushed."""
 
-    def __init__(self, states: States, after: Callable[[Client, set[str]], None]) -> None:
+    def __init__(self, states: States, after: After) -> None:
         self._states, self._after = states, after
         self._of = {mode: [Phase(mode) for _ in range(count)] for mode, count in cadence.PHASES.items()}
         self._of[Mode.PAUSED] = [Phase(Mode.PAUSED)]
@@ -149,39 +192,52 @@ class Phases:
         phase = client.phase
         if phase is None:
             return
-        client.missed |= {symbol for symbol, _ in phase.changed if symbol in client.following}
+        for topic in client.topics():
+            if topic in phase.changed:
+                client.missed.add(topic)
+            elif topic not in client.missed:
+                client.knows(topic, self._position(topic))
         for symbol, feeds in client.following.items():
-            if symbol not in client.missed:
-                client.known[symbol] = self._states.position(symbol)
             for feed in feeds:
                 self._unfollow(phase, client, symbol, feed)
         phase.clients.discard(client)
         phase.behind.discard(client)
         client.phase = None
 
-    def follow(self, client: Client, symbol: str, feed: Feed, known: Position) -> None:
-        """From now on what is newer than `known`."""
-        if symbol not in client.following:
-            client.known[symbol] = known
+    def follow(self, client: Client, symbol: str, feed: Feed, known: Position | None = None) -> None:
+        """From now on what is newer than `known`, which it was told by another way, or than what there is now."""
+        topic = (symbol, feed.source)
+        if known is not None:
+            client.knows(topic, known)
+        elif not client.follows(topic):
+            client.knows(topic, self._position(topic))
         if feed not in client.feeds(symbol):
             client.following[symbol] = (*client.feeds(symbol), feed)
             self._follow(client.phase, client, symbol, feed)
 
     def unfollow(self, client: Client, symbol: str, feed: Feed) -> None:
+        if client.phase is None or feed not in client.feeds(symbol):
+            return  # gone, or never there
         rest = tuple(one for one in client.feeds(symbol) if one is not feed)
         self._unfollow(client.phase, client, symbol, feed)
         if rest:
             client.following[symbol] = rest
         else:
             client.following.pop(symbol, None)
-            client.known.pop(symbol, None)
-            client.missed.discard(symbol)
+        topic = (symbol, feed.source)
+        if not client.follows(topic):
+            client.known.pop(topic, None)
+            client.missed.discard(topic)
 
     def catch_up(self, client: Client, symbol: str) -> None:
         """The newest state of it is due to this client."""
-        client.missed.add(symbol)
+        client.missed.add((symbol, Source.QUOTE))
         client.phase.behind.add(client)
         self._news.set()
+
+    def _position(self, topic: Topic) -> Position:
+        state = _state(topic, self._states)
+        return NOWHERE if state is None else state.position
 
     def _follow(self, phase: Phase, client: Client, symbol: str, feed: Feed) -> None:
         phase.follow(client, symbol, feed)
@@ -219,5 +275,5 @@ class Phases:
         for phase in self._slow:
             if phase.due <= now:
                 interval = cadence.INTERVAL_S[phase.mode]
-                phase.due += interval * max(1, (now - phase.due) // interval)
+                phase.due += interval * (1 + (now - phase.due) // interval)
                 phase.flush(self._states, self._after)

@@ -7,6 +7,8 @@ tape numbers each symbol's states without a gap, so a run of consecutive numbers
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from subscriptions.feeds import Minute, Position, State
 
@@ -15,6 +17,14 @@ KEPT = 100
 NOWHERE: Position = (-1, -1)
 # A quote that was fetched, not published, has no number, and so says nothing of what came before.
 NUMBERED: Position = (1, 1)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What somebody who came back has missed; `gaps`: of which tickers that cannot be said."""
+
+    missed: Sequence[State] = ()
+    gaps: Sequence[str] = ()
 
 
 class States:
@@ -33,6 +43,7 @@ class States:
             epoch, number = recent[-1].position
             if state.position <= (epoch, number):
                 return False
+            recent[-1].is_history()
             if state.position != (epoch, number + 1):
                 recent.clear()  # what came between was never heard
         recent.append(state)
@@ -67,6 +78,23 @@ class States:
         if (epoch, number + 1) < recent[0].position or epoch != recent[0].epoch:
             return None
         return [state for state in recent if state.position > position]
+
+    def recovery(
+        self, symbols: Iterable[str], positions: Mapping[str, Position], told: Mapping[str, Position]
+    ) -> Recovery:
+        """What lies between the positions and what is `told` now.
+
+        The newest is never among it: it is told now, or is on its way.
+        """
+        missed: list[State] = []
+        gaps: list[str] = []
+        for symbol in symbols:
+            since = self.since(symbol, positions[symbol])
+            if since is None:
+                gaps.append(symbol)
+            else:
+                missed += [state for state in since[:-1] if state.position != told.get(symbol)]
+        return Recovery(missed, gaps)
 
     def forget(self, symbol: str) -> None:
         self._recent.pop(symbol, None)

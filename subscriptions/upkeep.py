@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_EVERY_S = 5.0
 MIND_EVERY_S = 1.0
+LATE_S = 1.0
 # People who come one after the other are told of together.
 ATTEND_PAUSE_S = 1.0
 # Redis may have forgotten which connections there are.
@@ -96,10 +97,14 @@ class _Chores:
 
     async def mind(self) -> None:
         """Slow connections are given less; those that have stopped reading are ended."""
+        before = clock.monotonic()
         await asyncio.sleep(MIND_EVERY_S)
+        if clock.monotonic() - before > MIND_EVERY_S + LATE_S:
+            return  # it was this process that stood still: their answers still wait to be read
         async for some in _slices(self._hub):
             now = clock.monotonic()
             for client in some:
+                client.pace.look(now)
                 if client.is_stuck(now):
                     metrics.slow_clients.inc()
                     await end(
