@@ -145,6 +145,9 @@ class Listener:
         return self
 
     async def __aexit__(self, *_):
+        """The library leaves its socket open when it is only cancelled."""
+        if self.client.websocket is not None:
+            await self.client.close()
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
