@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from benchmarks.fan_out.load import How, Load, load
 from benchmarks.fan_out.orders import Ordered
 from benchmarks.fan_out.servers import web
 from benchmarks.fan_out.size import EACH, Size
+from benchmarks.fan_out.values import Held
 from benchmarks.harness import used
 from benchmarks.harness.report import Result, at_least, say
 from benchmarks.harness.roles import role, wait_until
@@ -56,6 +58,7 @@ def play(size: Size, result: Result) -> None:
         time.sleep(QUIET_S)
         on.readers.ask("poll")
         after, examples = on.wrong(right)
+        lost = len({one.connection for one in wrong_sockets(on.naive, right)})
         healed_s = wait_until_healed(on, right, stopped)
         status, told = on.load.ask("status"), on.readers.ask("finals")
         memory_mb = used.memory_mb(on.web_pid)
@@ -83,9 +86,13 @@ def play(size: Size, result: Result) -> None:
         "recovered": status["recovered"],
         "not_recovered": status["unrecovered"],
         "events_connects": sum(one["connects"] for one in told if one["kind"] == "events"),
-        "polls_failed": sum(one["failures"] for one in told if one["kind"] == "polling"),
+        **{f"{kind}_failures": failures_of(told, kind) for kind in KINDS[1:]},
     }
-    result.baseline["right_without_recovery"] = 0
+    # The same sockets once more, without coming back after a loss.
+    result.baseline |= {"connections": len(on.sockets), "right_after_2_s": len(on.sockets) - lost}
+    result.ratio["right_vs_without_coming_back"] = (right_at_once / size.connections) / max(
+        (len(on.sockets) - lost) / len(on.sockets), 1 / len(on.sockets)
+    )
 
 
 # --- what is there
@@ -97,6 +104,7 @@ class Scene:
 
     fans: Audience
     load: Load
+    naive: Load
     readers: Ordered
     web_pid: int
     plant_address: str
@@ -122,13 +130,9 @@ class Scene:
     def wrong(self, right: dict[str, int]) -> tuple[set[str], list[str]]:
         """Who does not hold the last price of all that he follows; and some of what is wrong."""
         found, examples = set(), []
-        held = {(one.connection, one.symbol): one.price for one in self.load.finals()}
-        for number, fan in enumerate(self.sockets):
-            for symbol in self._symbols(fan):
-                price = held[number, symbol]
-                if price != right[symbol] * 10_000:
-                    found.add(f"socket {number}")
-                    examples.append(f"socket {number}: {symbol} {price} for {right[symbol]}")
+        for one in wrong_sockets(self.load, right):
+            found.add(f"socket {one.connection}")
+            examples.append(f"socket {one.connection}: {one.symbol} {one.price} for {right[one.symbol]}")
         for number, (fan, told) in enumerate(zip(self.others, self.readers.ask("finals"), strict=True)):  # type: ignore[arg-type]
             for symbol in self._symbols(fan):
                 if told["prices"].get(symbol) != f"{right[symbol] / 100:.2f}":
@@ -166,13 +170,17 @@ def scene(fans: Audience, size: Size) -> Iterator[Scene]:
         )
         only_sockets = Audience(fans.symbols, sockets)
         load_client = stack.enter_context(load(only_sockets, server.port, base_us, HOW))
+        naive = stack.enter_context(load(only_sockets, server.port, base_us, HOW, name="naive"))
         readers = stack.enter_context(reading(fans, others, kinds, server.port))
-        on = Scene(fans, load_client, readers, server.pid, address, stack, sockets=sockets, others=others)
+        on = Scene(
+            fans, load_client, naive, readers, server.pid, address, stack, sockets=sockets, others=others
+        )
         on.start_tape()
         on.start_tape()
         stack.callback(stop_redis, on)
         on.load.ask("retry 1")
         on.load.connect()
+        on.naive.connect()
         wait_for_everybody(on)
         yield on
 
@@ -215,16 +223,24 @@ def wait_until_healed(on: Scene, right: dict[str, int], stopped: float) -> float
     return None
 
 
+def failures_of(told: Any, kind: str) -> Counter[str]:
+    return sum((Counter(one["failures"]) for one in told if one["kind"] == kind), start=Counter())
+
+
+def wrong_sockets(load_client: Load, right: dict[str, int]) -> list[Held]:
+    return [one for one in load_client.finals() if one.price != right[one.symbol] * 10_000]
+
+
 # --- what is broken
 
 
 def play_faults(on: Scene, seconds: float) -> list[str]:
     """One after the other; the owner dies twice, early enough for its lease to run out before the end."""
     script: tuple[tuple[float, Callable[[Scene], None]], ...] = (
-        (0.03, cut_sockets), (0.08, kill_pubsub), (0.14, kill_redis), (0.24, kill_owner), (0.34, cut_upstream),
-        (0.40, cut_sockets), (0.46, forget_everything), (0.54, kill_everybody), (0.60, kill_owner),
-        (0.70, kill_redis), (0.78, cut_sockets), (0.84, kill_pubsub), (0.88, cut_upstream), (0.93, kill_redis),
-        (0.98, cut_sockets),
+        (0.03, cut_connections), (0.08, kill_pubsub), (0.14, kill_redis), (0.24, kill_owner), (0.34, cut_upstream),
+        (0.40, cut_connections), (0.46, forget_everything), (0.54, kill_everybody), (0.60, kill_owner),
+        (0.70, kill_redis), (0.78, cut_connections), (0.84, kill_pubsub), (0.88, cut_upstream), (0.93, kill_redis),
+        (0.98, cut_connections),
     )  # fmt: skip
     began, done = time.monotonic(), []
     for share, fault in script:
@@ -236,8 +252,11 @@ def play_faults(on: Scene, seconds: float) -> list[str]:
     return done
 
 
-def cut_sockets(on: Scene) -> None:
+def cut_connections(on: Scene) -> None:
+    """Of those who come back, and of those who do not know that they should."""
     on.load.ask(f"cut {len(on.sockets) // CUT_SHARE}")
+    on.naive.ask(f"cut {len(on.sockets) // CUT_SHARE}")
+    on.readers.ask("cut")
 
 
 def cut_upstream(on: Scene) -> None:

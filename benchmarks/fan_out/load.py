@@ -72,17 +72,23 @@ def _held(fields: list[str]) -> Held:
 
 
 @contextmanager
-def load(audience: Audience, port: int, base_us: int, how: How | None = None) -> Iterator[Load]:
-    config = settings.BUNDLE.run_dir / "load.conf"
-    config.write_text("\n".join(_config(audience, port, base_us, how or How())) + "\n")
-    process = Ordered("load client", [*program(), str(config)], settings.BUNDLE.log_dir / "load.log")
+def load(
+    audience: Audience, port: int, base_us: int, how: How | None = None, *, name: str = "load"
+) -> Iterator[Load]:
+    config = settings.BUNDLE.run_dir / f"{name}.conf"
+    config.write_text("\n".join(config_of(audience, port, base_us, how or How())) + "\n")
+    process = Ordered(
+        "load client",
+        [*program(settings.BUNDLE.run_dir), str(config)],
+        settings.BUNDLE.log_dir / f"{name}.log",
+    )
     try:
         yield Load(process)
     finally:
         process.close()
 
 
-def _config(audience: Audience, port: int, base_us: int, how: How) -> Iterator[str]:
+def config_of(audience: Audience, port: int, base_us: int, how: How) -> Iterator[str]:
     pauses = f"{how.first_pause_s * 1e6:.0f} {how.longest_pause_s * 1e6:.0f}"
     yield from (f"tcp 127.0.0.1 {port}", f"path {PATH}", f"base {base_us}", f"rate {how.connects_per_s}")
     yield from (f"pending {how.under_way}", f"retry {pauses}", f"acks {how.acks:d}", f"priced {how.priced:d}")
@@ -92,17 +98,20 @@ def _config(audience: Audience, port: int, base_us: int, how: How) -> Iterator[s
         yield f"conn {fan.group} {fan.cookie} {','.join(map(str, fan.follows))}"
 
 
+IN_PYTHON = (sys.executable, "-m", "benchmarks.fan_out.client")
+
+
 @lru_cache(maxsize=1)
-def program() -> list[str]:
-    """The command line of the client, compiled into the throw-away folder at the first use."""
+def program(folder: Path) -> tuple[str, ...]:
+    """The command line of the client, compiled into the folder at the first use."""
     compiler = shutil.which("cc")
     if compiler is None:
         say("there is no C compiler (cc): the load client is the one in Python, which is slower")
-        return [sys.executable, "-m", "benchmarks.fan_out.client"]
-    made = settings.BUNDLE.run_dir / "load-client"
-    subprocess.run([compiler, "-O2", "-o", str(made), str(HERE / "client.c")], check=True)  # noqa: S603 -- our own source
-    return [str(made)]
+        return IN_PYTHON
+    made = str(folder / "load-client")
+    subprocess.run([compiler, "-O2", "-o", made, str(HERE / "client.c")], check=True)  # noqa: S603 -- our own source
+    return (made,)
 
 
 def language() -> str:
-    return "Python" if program()[0] == sys.executable else "C"
+    return "Python" if program(settings.BUNDLE.run_dir) == IN_PYTHON else "C"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.fan_out import compare, faults, idle, ingest, reconnect, sleepers, steady
+from benchmarks.fan_out.load import language
 from benchmarks.fan_out.size import Size, asked
 from benchmarks.fan_out.stage import take_places
 from benchmarks.harness.report import Result, say
@@ -51,4 +52,5 @@ def measure(*, quick: bool, scenario: str, **other: object) -> Result:
     result = Result()
     result.figures["scenario"] = scenario
     PLAYS[scenario](size, result)
+    result.figures["load_client"] = language()
     return result

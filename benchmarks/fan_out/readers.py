@@ -2,7 +2,7 @@
 
 CONFIG is JSON: port, and per reader its kind ("events" or "polling"), cookie and symbols. The order `finals` tells what
 everybody holds. Readers of events come back with the position that the stream told them last; pollers ask with the
-ETag of their last answer every few seconds, and once more with the order `poll`.
+ETag of their last answer every few seconds, and once more with the order `poll`. `cut` breaks a third of the streams.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,17 @@ POLL_EVERY_S = 4.0
 PATIENCE_S = 20.0
 LONGEST_PAUSE_S = 2.0
 CHUNK_LIMIT = 1 << 22
+CUT_SHARE = 1 / 3
 
 BROKEN = (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError)
 
 
 class Broken(OSError):
     """The answer is not what was asked for."""
+
+
+def _what(error: Exception) -> str:
+    return str(error) if isinstance(error, Broken) else type(error).__name__
 
 
 class Answer:
@@ -53,7 +58,7 @@ class Reader:
         self.positions: dict[str, tuple[int, int]] = {}
         self.violations = 0
         self.connects = 0
-        self.failures = 0
+        self.failures: Counter[str] = Counter()
 
     async def _ask(self, path: str, more: dict[str, str]) -> tuple[Answer, asyncio.StreamWriter]:
         self.connects += 1
@@ -77,18 +82,21 @@ class Events(Reader):
         super().__init__(port, cookie, symbols)
         self._position = ""
         self._pause_s = 1.0
+        self._writer: asyncio.StreamWriter | None = None
 
     async def run(self) -> None:
         while True:
-            with suppress(*BROKEN):
+            try:
                 await self._follow()
-            self.failures += 1
+            except BROKEN as error:
+                self.failures[_what(error)] += 1
             await asyncio.sleep(random.uniform(0, min(self._pause_s, LONGEST_PAUSE_S)))
 
     async def _follow(self) -> None:
         more = {"Last-Event-ID": self._position} if self._position else {}
         async with asyncio.timeout(PATIENCE_S):
             answer, writer = await self._ask("/api/v1/stream/", more)
+        self._writer = writer
         try:
             if answer.status != 200:
                 raise Broken(answer.status)
@@ -99,6 +107,11 @@ class Events(Reader):
                     self._take(event)
         finally:
             writer.close()
+
+    def cut(self) -> None:
+        """The connection breaks without a word."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
     def _take(self, event: str) -> None:
         fields = dict(line.split(": ", 1) for line in event.splitlines() if ": " in line)
@@ -136,8 +149,8 @@ class Polling(Reader):
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._poll()
-        except BROKEN:
-            self.failures += 1
+        except BROKEN as error:
+            self.failures[_what(error)] += 1
 
     async def _poll(self) -> None:
         more = {"Connection": "close"} | ({"If-None-Match": self._etag} if self._etag else {})
@@ -168,6 +181,10 @@ async def main(told: dict[str, Any]) -> None:
         lambda: asyncio.StreamReaderProtocol(orders), sys.stdin
     )
     while order := (await orders.readline()).decode().strip():
+        if order == "cut":
+            for reader in readers:
+                if isinstance(reader, Events) and random.random() < CUT_SHARE:
+                    reader.cut()
         if order == "poll":
             await asyncio.gather(*(reader.poll() for reader in readers if isinstance(reader, Polling)))
         print(orjson.dumps([_told(reader) for reader in readers]).decode(), flush=True)
