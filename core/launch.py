@@ -67,7 +67,7 @@ class Address:
             ) from error
 
 
-def launch(address: Address, *, demo: bool) -> NoReturn:
+def launch(address: Address, *, demo: bool, shards: int = 1) -> NoReturn:
     """Start servers, prepare the database, then become the supervisor. StartError says why not."""
     since, bundle = clock.now(), settings.BUNDLE
     must_pass_checks()
@@ -84,7 +84,7 @@ def launch(address: Address, *, demo: bool) -> NoReturn:
             record=str(bundle.record),
             servers=[server.process() for server in wanted],
             pids={server.name: child.pid for server, child in zip(wanted, running, strict=True)},
-            first=roles.first_roles(address.host, address.port),
+            first=roles.first_roles(address.host, address.port, shards),
             later=roles.later_roles(),
             url=address.url,
             address=[address.host, address.port],

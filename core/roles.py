@@ -24,12 +24,18 @@ DAPHNE = (
 )
 
 
-def first_roles(host: str, port: int) -> list[Process]:
+def first_roles(host: str, port: int, shards: int = 1) -> list[Process]:
     """What a page with live prices needs."""
     return [
         _role("web", "-m", "core.web", *DAPHNE, "-b", host, "-p", str(port), "config.asgi:application"),
-        _role("tape", _manage(), "runtape"),
+        *tapes(shards),
     ]
+
+
+def tapes(shards: int) -> list[Process]:
+    if shards == 1:
+        return [_role("tape", _manage(), "runtape")]
+    return [_role(f"tape{i}", _manage(), "runtape", "--shard", f"{i}/{shards}") for i in range(shards)]
 
 
 def later_roles() -> list[Process]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis.asyncio
 from channels.layers import get_channel_layer
@@ -34,13 +34,21 @@ from tests.providers import Scripted
 # The tape's own timers, several times as fast.
 QUICK = {
     "STANDBY_EVERY_S": 0.1, "RECONCILE_EVERY_S": 0.1, "CLOSE_GRACE_S": 0.2,
+    "PRUNE_EVERY_S": 0.2,
     "STORE_QUOTES_EVERY_S": 0.1, "STORE_BARS_EVERY_S": 0.15, "REPORT_EVERY_S": 0.1, "BEAT_EVERY_S": 0.1,
     "INBOX_BLOCK_MS": 300,
 }  # fmt: skip
 
 
+class Run(NamedTuple):
+    """One process of the tape, as far as a test goes."""
+
+    task: asyncio.Task[None]
+    stop: asyncio.Event
+
+
 class Tape:
-    """Serves one shard; `events` are all quotes that were published, in order, with whatever epoch."""
+    """Serves one shard or several; `events` are all quotes that were published, in order, with whatever epoch."""
 
     def __init__(self, provider: Scripted, redis_url: str) -> None:
         self.provider = provider
@@ -49,7 +57,7 @@ class Tape:
         self.sent: list[Tick] = []
         self._redis_url = redis_url
         self._last_us = 0
-        self._running: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+        self._running: list[Run] = []
         self._ear: asyncio.Task[None] | None = None
 
     # --- who wants what
@@ -70,24 +78,25 @@ class Tape:
 
     # --- the process
 
-    def start(self) -> None:
+    def start(self, shard: int = 0, shards: int = 1) -> Run:
         stop = asyncio.Event()
-        self._running.append((asyncio.create_task(owner.serve(0, 1, stop)), stop))
+        self._running.append(Run(asyncio.create_task(owner.serve(shard, shards, stop)), stop))
+        return self._running[-1]
 
-    async def stop(self) -> None:
-        """As SIGTERM does."""
-        for task, stop in self._running:
-            stop.set()
-            await asyncio.wait_for(task, 10)
-        self._running.clear()
+    async def stop(self, *runs: Run) -> None:
+        """As SIGTERM does, to all or to these."""
+        for run in runs or list(self._running):
+            run.stop.set()
+            await asyncio.wait_for(run.task, 10)
+            self._running.remove(run)
 
-    async def kill(self) -> None:
+    async def kill(self, *runs: Run) -> None:
         """Nothing is tidied up: no last write, no release."""
-        for task, _ in self._running:
-            while not task.done():  # again: a library may swallow one cancellation
-                task.cancel()
-                await asyncio.wait({task}, timeout=1)
-        self._running.clear()
+        for run in runs or list(self._running):
+            while not run.task.done():  # again: a library may swallow one cancellation
+                run.task.cancel()
+                await asyncio.wait({run.task}, timeout=1)
+            self._running.remove(run)
 
     @property
     def failed(self) -> bool:

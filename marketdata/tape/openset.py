@@ -15,6 +15,8 @@ from marketdata.cache import BEATS_KEY, LOST_KEY, STREAMING_KEY, alive_shards, d
 from marketdata.quotes import Quote
 
 SHARDS_KEY = "tape:shards"
+# By then any price is as old as its own age says, whatever became of its stream.
+LOST_KEPT_US = 86_400_000_000
 # A beat is the time of Redis: who reads it compares it with the same clock.
 BEAT = """
 local time = redis.call('TIME')
@@ -89,14 +91,14 @@ async def write_open(
     symbols: Collection[str],
     *,
     epoch: int,
-    drop: Collection[str] = (),
+    drop: Collection[str | bytes] = (),
     lost: Collection[str] = (),
 ) -> bool:
     """Say which symbols this shard streams, forget the dropped ones, date the lost among them; raises RedisError.
 
     False when a newer owner has spoken: then nothing is changed.
     """
-    counts_and_symbols: list[str | int] = []
+    counts_and_symbols: list[str | bytes | int] = []
     for some in (lost, drop, symbols):
         counts_and_symbols += [len(some), *some]
     keys = (STREAMING_KEY, LOST_KEY, epoch_key(shard))
@@ -127,6 +129,23 @@ async def beats(redis_client: redis.asyncio.Redis, shard: int) -> bool:
 async def leave(redis_client: redis.asyncio.Redis, shard: int) -> None:
     """The owner goes: nobody need wait for the missed beats."""
     await redis_client.hdel(BEATS_KEY, str(shard))
+
+
+async def prune(redis_client: redis.asyncio.Redis, of: int, *, epoch: int) -> None:
+    """Forget the shards that are no more, and ends of streams that are too long ago to matter; raises RedisError."""
+    pipe = redis_client.pipeline(transaction=False)
+    for key in (BEATS_KEY, STREAMING_KEY, LOST_KEY):
+        pipe.hgetall(key)
+    pipe.time()
+    known, listed, lost, now = await pipe.execute()
+    gone = {shard for shard in {*known, *listed.values()} if int(shard) >= of} - alive_shards(known, now)
+    for shard in gone:
+        theirs = [symbol for symbol, owner in listed.items() if owner == shard]
+        await write_open(redis_client, int(shard), (), epoch=epoch, drop=theirs)
+        await redis_client.hdel(BEATS_KEY, shard)
+        await redis_client.delete(inbox_key(int(shard)))
+    if old := [symbol for symbol, us in lost.items() if int(us) < clock.now_us() - LOST_KEPT_US]:
+        await redis_client.hdel(LOST_KEY, *old)
 
 
 def shards(redis_client: redis.Redis) -> int:

@@ -54,6 +54,7 @@ CLOSE_BARS_EVERY_S = 0.5
 REPORT_EVERY_S = 2.0
 BEAT_EVERY_S = 1.0
 SAY_EVERY_S = 0.5
+PRUNE_EVERY_S = 60.0
 NOTE_PURCHASES_EVERY_S = 60.0
 READ_SPLITS_EVERY_S = 60.0
 # A former owner notices its successor with its next beat, and closes its connections.
@@ -166,6 +167,7 @@ class Term:
         self._tasks.start(self._every(CLOSE_BARS_EVERY_S, self._close_bars))
         self._tasks.start(self._every(STORE_QUOTES_EVERY_S, self._store_quotes))
         self._tasks.start(self._every(STORE_BARS_EVERY_S, self._store_bars))
+        self._tasks.start(self._every(PRUNE_EVERY_S, self._prune))
         self._tasks.start(self._every(REPORT_EVERY_S, self._report))
         self._tasks.start(self._every(READ_SPLITS_EVERY_S, self._read_splits))
         self._tasks.start(self._every(NOTE_PURCHASES_EVERY_S, self._note_purchases))
@@ -249,6 +251,9 @@ class Term:
             raise LeaseLost
         self._outlet.repeat()
         self._redis_knows = True
+
+    async def _prune(self) -> None:
+        await openset.prune(async_client(), self.shards, epoch=self.epoch)
 
     # --- upstream: open equal to wanted
 

@@ -36,7 +36,7 @@ T = TypeVar("T")
 # A connection that brought data for this long earned a fresh start of the back-off.
 PROVEN_AFTER_S = 60.0
 # A burst, be it of one batch or of many, is judged in slices, between which everything else has its turn.
-SLICE = 2_000
+SLICE = 500
 # A provider that refuses this often in a row has reached its limit.
 REFUSALS_OF_A_LIMIT = 2
 # A sleep may end a clock's grain early, and no call may come before the time that was named.

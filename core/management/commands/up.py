@@ -12,10 +12,18 @@ from core.launch import Address, launch, one_line
 from core.processes import StartError
 from core.supervisor import STOP_SIGNALS
 
+MOST_SHARDS = 16
+
 
 def port_number(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1 and 65535")
+    return int(text)
+
+
+def shard_count(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= MOST_SHARDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_SHARDS}")
     return int(text)
 
 
@@ -33,13 +41,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=port_number, default=8000)
         parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        parser.add_argument(
+            "--shards", type=shard_count, default=1, help="processes of the tape that share the tickers"
+        )
         parser.add_argument("--no-demo", action="store_true", help="leave an empty database empty")
 
     def handle(self, *_: Any, **options: Any) -> None:
         for number in STOP_SIGNALS:
             signal.signal(number, stop)
         try:
-            launch(Address(options["bind"], options["port"]), demo=not options["no_demo"])
+            address = Address(options["bind"], options["port"])
+            launch(address, demo=not options["no_demo"], shards=options["shards"])
         except KeyboardInterrupt as interrupt:
             self.stdout.write(f"up: stopped before it was ready ({interrupt})")
             sys.exit(0)

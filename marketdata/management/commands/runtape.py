@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from core import serving
 from core.redis import close_async_client
 from marketdata.checks import TAG
 from marketdata.tape.owner import serve
@@ -44,6 +45,7 @@ class Command(BaseCommand):
 
 
 async def run(shard: int, shards: int) -> None:
+    serving.relax_collector()  # a busy market is millions of small objects a minute, which reference counts free
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # Seeds may each wait seconds for a provider; renewing the lease must not wait behind them.

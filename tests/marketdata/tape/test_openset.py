@@ -130,3 +130,22 @@ def test_without_owners_there_are_no_shards():
 )
 def test_entries_are_found_in_both_forms_of_the_answer(answer, found):
     assert openset.entries(answer) == found
+
+
+async def test_a_shard_of_another_number_that_still_beats_is_left_alone(redis):
+    await openset.beat(redis, 1, 2)
+    await openset.write_open(redis, 1, ["AAPL"], epoch=3)
+
+    await openset.prune(redis, 1, epoch=4)
+
+    assert (client().hkeys(BEATS_KEY), client().hgetall(STREAMING_KEY)) == ([b"1"], {b"AAPL": b"1"})
+
+
+async def test_a_former_shard_whose_symbol_another_has_said_since_takes_nothing_along(redis):
+    await openset.write_open(redis, 1, ["AAPL", "MSFT"], epoch=3)
+    await openset.write_open(redis, 0, ["AAPL"], epoch=4)
+    client().hset(BEATS_KEY, "1", client().time()[0] - 60)
+
+    await openset.prune(redis, 1, epoch=4)
+
+    assert (client().hkeys(BEATS_KEY), client().hgetall(STREAMING_KEY)) == ([], {b"AAPL": b"0"})
