@@ -11,8 +11,10 @@ http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 -- needs the apps to be loaded
 
+from config.logs import hide_queries  # noqa: E402 -- same
 from config.routing import websocket_urlpatterns  # noqa: E402 -- same
 
+hide_queries()
 # Who is connecting is found by the sockets themselves, many at a time (subscriptions/admission.py).
 websocket = URLRouter(websocket_urlpatterns)  # type: ignore[arg-type]
 
