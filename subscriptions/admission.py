@@ -49,13 +49,15 @@ class Brought:
 def brought_by(scope: Mapping[str, Any]) -> Brought:
     """From the handshake; raises Refused("not_authenticated") for a header that is no login of ours."""
     headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
-    origin, host = headers.get("origin", ""), headers.get("host", "")
-    query = parse_qs(scope["query_string"].decode("latin1"), max_num_fields=20)
+    origins = [value for name, value in scope["headers"] if name == b"origin"]
+    origin = headers.get("origin", "") if len(origins) == 1 else ""  # no browser says two
+    host = headers.get("host", "")
+    query = parse_qs(scope["query_string"].decode("latin1"))
     if ticket := query.get("ticket"):
         return Brought(origin, host, ticket=ticket[0])
     if said := headers.get("authorization"):
         scheme, _, value = said.partition(" ")
-        if scheme.lower() != API_KEY_SCHEME:
+        if scheme.lower() != API_KEY_SCHEME or not value.strip():
             raise Refused("not_authenticated", "Send Authorization: Api-Key and your key.")
         return Brought(origin, host, api_key=value.strip())
     return Brought(origin, host, session_key=_session_key(headers.get("cookie", "")))

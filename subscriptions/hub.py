@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
 RESYNC_EVERY_S = 2.0
 RESYNC_CHUNK = 1_000
 WATCH_EVERY_S = 0.5
-FAILED_PAUSE_S = 0.5
+# Whoever was the only one to follow a ticker, and is back so soon, has missed nothing that nobody remembers.
+LINGER_S = 30.0
 
 
 class PriceHub:
@@ -55,6 +56,7 @@ class PriceHub:
         self.connections = Connections()
         self.newly_followed = asyncio.Event()
         self._followers: dict[str, set[Client]] = defaultdict(set)
+        self._lingering: dict[str, float] = {}  # heard, though nobody follows them any more
         self._joined: set[str] = set()
         self._phases = Phases(self.states, self._after_frame)
         self._receiver = live.Receiver()
@@ -106,10 +108,11 @@ class PriceHub:
         client.asked.update(symbols)
         for symbol in symbols:
             self._followers[symbol].add(client)
+            self._lingering.pop(symbol, None)
         metrics.hub_symbols.set(len(self._followers))
         self.newly_followed.set()
         await self._join_missing()
-        quotes = await self._snapshot(symbols)
+        quotes = self._not_older(await self._snapshot(symbols))
         client.asked.difference_update(symbols)
         if client not in self.clients:  # gone meanwhile
             await self._let_go(client, symbols)
@@ -117,6 +120,11 @@ class PriceHub:
             if client in self._followers.get(symbol, ()):
                 self._follow(client, symbol, feed, quotes.get(symbol))
         return quotes
+
+    def _not_older(self, quotes: dict[str, Quote]) -> dict[str, Quote]:
+        """Without what this process knows better, such as from a database behind a Redis that has lost everything."""
+        position = self.states.position
+        return {s: quote for s, quote in quotes.items() if (quote.epoch, quote.seq) >= position(s)}
 
     def _follow(self, client: Client, symbol: str, feed: Feed, quote: Quote | None) -> None:
         if feed is not NATIVE_QUOTES:  # it has no snapshot
@@ -147,10 +155,16 @@ class PriceHub:
             followers.discard(client)
             if not followers:
                 del self._followers[symbol]
-                self.states.forget(symbol)
-                self.silence.forget([symbol])
-                await self._leave(symbol)
+                self._lingering[symbol] = clock.monotonic() + LINGER_S
         metrics.hub_symbols.set(len(self._followers))
+
+    async def _drop_lingering(self) -> None:
+        now = clock.monotonic()
+        for symbol in [symbol for symbol, until in self._lingering.items() if until <= now]:
+            del self._lingering[symbol]
+            self.states.forget(symbol)
+            self.silence.forget([symbol])
+            await self._leave(symbol)
 
     async def _leave(self, symbol: str) -> None:
         if symbol in self._joined:
@@ -186,26 +200,10 @@ class PriceHub:
         serving.relax_collector()
         serving.raise_open_files()
         serving.before_stop(self._say_goodbye)
-        self._hearing = self._tasks.start(self._for_ever(self._hear))
+        self._hearing = self._tasks.start(upkeep.for_ever(self._hear))
         own = (self._phases.flush_live, self._phases.flush_slow, self._resync, self._watch)
         for work in (*own, *upkeep.chores(self)):
-            self._tasks.start(self._for_ever(work))
-
-    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Nothing may end a part of the hub for good: every connection of this process depends on it."""
-        name = getattr(work, "__name__", "chore")
-        while True:
-            try:
-                await work()
-            except OUTAGES as error:
-                metrics.redis_failures.labels(used_by="hub").inc()
-                logger.warning("hub: %s failed: %s", name, type(error).__name__)
-                await asyncio.sleep(FAILED_PAUSE_S)
-            except (
-                Exception
-            ):  # an unforeseen fault, such as a text of another version: told, and gone on from
-                logger.exception("hub: %s failed", name)
-                await asyncio.sleep(FAILED_PAUSE_S)
+            self._tasks.start(upkeep.for_ever(work))
 
     async def _hear(self) -> None:
         """Open the one receiver of this process, join what is followed, and take what arrives."""
@@ -238,16 +236,19 @@ class PriceHub:
         try:
             await live.reset()
         finally:
-            self._hearing = self._tasks.start(self._for_ever(self._hear))
+            self._hearing = self._tasks.start(upkeep.for_ever(self._hear))
 
     def _take(self, state: State) -> None:
         """Merge one state of a symbol; an older or equal one changes nothing."""
-        if state.symbol in self._followers and self.states.take(state):
+        if self._hears(state.symbol) and self.states.take(state):
             self.silence.lost.discard(state.symbol)  # as the client takes it; the next look says if it is
             self._phases.mark(state.symbol)
 
+    def _hears(self, symbol: str) -> bool:
+        return symbol in self._followers or symbol in self._lingering
+
     def _take_minute(self, minute: Minute) -> None:
-        if minute.symbol in self._followers and self.states.take_minute(minute):
+        if self._hears(minute.symbol) and self.states.take_minute(minute):
             self._phases.mark(minute.symbol, Source.MINUTE)
 
     async def _join_missing(self) -> None:
@@ -266,7 +267,7 @@ class PriceHub:
             if receiver is not self._receiver:  # which has joined nothing so far
                 continue
             self._joined.add(symbol)
-            if symbol not in self._followers:  # its last follower left meanwhile
+            if not self._hears(symbol):  # its last follower left meanwhile
                 await self._leave(symbol)
         return asked
 
@@ -330,6 +331,7 @@ class PriceHub:
     async def _resync(self) -> None:
         """Every two seconds: heal what a lost message left behind, and a receiver that has gone deaf."""
         await asyncio.sleep(RESYNC_EVERY_S)
+        await self._drop_lingering()
         await self._join_missing()
         symbols = self.symbols
         alive = False

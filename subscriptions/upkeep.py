@@ -6,6 +6,7 @@ Many connections are gone through in slices, so that none of it holds up the fra
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from accounts.tiers import limits_of
 from core import clock, metrics
 from core.database import in_thread
+from core.outages import OUTAGES
 from marketdata import attention, market_hours
 from subscriptions import connections, renewal
 from subscriptions.cadence import Mode
@@ -23,7 +25,10 @@ from subscriptions.pace import ASK_EVERY_S
 if TYPE_CHECKING:
     from subscriptions.hub import PriceHub
 
+logger = logging.getLogger(__name__)
+
 HEARTBEAT_EVERY_S = 5.0
+FAILED_PAUSE_S = 0.5
 MIND_EVERY_S = 1.0
 LATE_S = 1.0
 # People who come one after the other are told of together.
@@ -44,6 +49,21 @@ def chores(hub: PriceHub) -> list[Chore]:
         _Chores(hub).attend,
         _Leases(hub).keep,
     ]
+
+
+async def for_ever(work: Chore) -> None:
+    """Nothing may end a part of the hub for good: every connection of this process depends on it."""
+    name = getattr(work, "__name__", "chore")
+    while True:
+        try:
+            await work()
+        except OUTAGES as error:
+            metrics.redis_failures.labels(used_by="hub").inc()
+            logger.warning("hub: %s failed: %s", name, type(error).__name__)
+            await asyncio.sleep(FAILED_PAUSE_S)
+        except Exception:  # an unforeseen fault, such as a text of another version: told, and gone on from
+            logger.exception("hub: %s failed", name)
+            await asyncio.sleep(FAILED_PAUSE_S)
 
 
 async def _slices(hub: PriceHub) -> AsyncIterator[list[Client]]:

@@ -300,7 +300,7 @@ async def test_a_polled_ticker_is_stale_when_its_polls_stop_and_not_before(price
 
 
 async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen, monkeypatch, caplog):
-    monkeypatch.setattr(hub_module, "FAILED_PAUSE_S", 0.05)
+    monkeypatch.setattr(upkeep, "FAILED_PAUSE_S", 0.05)
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, ["AAPL"])
     await joined(price_hub, "AAPL")
@@ -314,7 +314,10 @@ async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen
     assert "failed" in caplog.text
 
 
-async def test_the_last_follower_leaves_the_group_and_the_first_joins_it_again(price_hub, feed, screen):
+async def test_the_last_follower_leaves_the_group_and_the_first_joins_it_again(
+    price_hub, feed, screen, monkeypatch
+):
+    monkeypatch.setattr(hub_module, "LINGER_S", 0.0)
     other = Screen()
     for one in (screen, other):
         await price_hub.add(one.client)
@@ -334,6 +337,28 @@ async def test_the_last_follower_leaves_the_group_and_the_first_joins_it_again(p
     await joined(price_hub, "AAPL")
     await feed.publish(AAPL="9.00")
     await screen.until(lambda: screen.prices() == {"AAPL": "9.00"})
+
+
+async def test_the_only_follower_who_is_back_soon_has_missed_nothing_that_is_not_told(
+    price_hub, feed, screen
+):
+    await price_hub.add(screen.client)
+    await price_hub.follow(screen.client, ["AAPL"])
+    await joined(price_hub, "AAPL")
+    await feed.publish(AAPL="1.00")
+    await screen.until(lambda: screen.prices() == {"AAPL": "1.00"})
+    await price_hub.remove(screen.client)
+    for price in ("2.00", "3.00", "4.00"):
+        await feed.publish(AAPL=price)
+
+    again = Screen()
+    await price_hub.add(again.client)
+    quotes = await price_hub.follow(again.client, ["AAPL"])
+    await again.until(lambda: price_hub.states.position("AAPL") == (1, 4))
+    recovery = price_hub.recovery(["AAPL"], {"AAPL": (1, 1)}, quotes)
+
+    assert recovery.gaps == []
+    assert [state.position for state in recovery.missed] == [(1, 2), (1, 3)]
 
 
 async def test_one_process_joins_a_group_once_for_any_number_of_clients(price_hub, feed):
