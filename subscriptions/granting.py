@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
@@ -10,6 +11,7 @@ from accounts.credentials import Login
 from accounts.tiers import limits_of
 from core.batching import Batched
 from core.database import in_thread
+from core.loops import Tasks
 from subscriptions import streaming
 from subscriptions.errors import Refused
 from subscriptions.hub import PriceHub, hub
@@ -25,13 +27,14 @@ class _Desk:
         self.grants: Batched[Asked, Grant] = Batched(self._grant)
         self.places: Batched[tuple[uuid.UUID, int], str | None] = Batched(of.connections.enter)
         self.leavers: Batched[str, None] = Batched(self._leave)
-        self._hub = of
+        self.tasks = Tasks()
+        self._connections = of.connections  # and not the hub: nobody would ever forget it
 
     async def _grant(self, asked: Sequence[Asked]) -> Sequence[Grant | BaseException]:
         return await in_thread(streaming.grant_many, asked)
 
     async def _leave(self, members: Sequence[str]) -> list[None]:
-        await self._hub.connections.leave(members)
+        await self._connections.leave(members)
         return [None] * len(members)
 
 
@@ -39,7 +42,10 @@ _desks: WeakKeyDictionary[PriceHub, _Desk] = WeakKeyDictionary()
 
 
 def _desk() -> _Desk:
-    return _desks.setdefault(hub(), _Desk(hub()))
+    of = hub()
+    if of not in _desks:
+        _desks[of] = _Desk(of)
+    return _desks[of]
 
 
 async def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
@@ -50,10 +56,20 @@ async def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
 async def enter(login: Login) -> str:
     """A place among the user's connections; give it back with `leave`. Raises Refused("connection_limit")."""
     limit = limits_of(login.tier).max_connections
-    place = await _desk().places.ask((login.user_id, limit))
+    asking = _desk().tasks.start(_desk().places.ask((login.user_id, limit)))
+    try:
+        place = await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        asking.add_done_callback(_give_back)  # a place that nobody waits for any more
+        raise
     if place is None:
         raise Refused("connection_limit", f"Your plan has room for {limit} live connections; all are in use.")
     return place
+
+
+def _give_back(asking: asyncio.Task[str | None]) -> None:
+    if not asking.cancelled() and asking.exception() is None and (place := asking.result()):
+        _desk().tasks.start(leave(place))
 
 
 async def leave(place: str) -> None:

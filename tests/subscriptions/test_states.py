@@ -118,7 +118,7 @@ def test_a_state_is_written_once_for_each_feed_and_read_once():
 def test_what_was_written_is_kept_of_the_newest_state_only():
     feed, states, one = Counting(), States(), state(1)
     states.take(one)
-    one.part(feed), one.fields  # noqa: B018 -- read, to be kept
+    one.part(feed), one.fields
     states.take(state(2))
     assert (one._parts, one._fields) == (None, None)
     assert one.part(feed) == one.text
