@@ -58,6 +58,7 @@ class Capabilities:
     intervals: frozenset[Interval] = frozenset()
     streams: bool = False
     max_streamed_symbols: int | None = None
+    """On one connection."""
     connections_per_key: int = 1
     silence_s: float = 60.0
     """A stream from which nothing comes for so long, not even a sign of life, while its market is open, is dead."""

@@ -364,7 +364,7 @@ class Term:
 
     async def _report(self) -> None:
         office = report.Office(self.shard, self.epoch, self.holder)
-        rows = report.rows(office, self.streams.upstreams, self.counts, self.streams.routes.over)
+        rows = report.rows(office, self.streams.lines, self.counts, self.streams.routes.over)
         if rows:
             await in_thread(self._write, lambda: report.write(rows))
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from core import clock, metrics
 from marketdata.models import Upstream as UpstreamRow
 from marketdata.quotes import EPOCH, StreamEvent
-from marketdata.tape.upstream import Upstream
+from marketdata.tape.lines import Lines
 
 MAX_TEXT = 300
 
@@ -54,7 +54,7 @@ class Office:
 
 def rows(
     office: Office,
-    upstreams: Mapping[str, Upstream],
+    lines: Mapping[str, Lines],
     counts: Mapping[str, Counts],
     over: Mapping[str, int],
 ) -> list[UpstreamRow]:
@@ -64,29 +64,31 @@ def rows(
         UpstreamRow(
             shard=str(office.shard),
             provider=name,
-            state=upstream.state,
+            state=one.state,
             holder=office.holder,
             epoch=office.epoch,
-            symbols_open=len(upstream.subscribed),
+            symbols_open=len(one.subscribed),
             ticks_accepted=counts[name].accepted,
             ticks_refused=counts[name].refused.total(),
             last_tick_at=counts[name].last_tick_at,
-            since=upstream.since,
-            last_error=trouble(upstream, over.get(name, 0)),
+            since=one.since,
+            last_error=trouble(one, over.get(name, 0)),
             reported_at=now,
         )
-        for name, upstream in upstreams.items()
+        for name, one in lines.items()
     ]
 
 
-def trouble(upstream: Upstream, over: int) -> str:
+def trouble(lines: Lines, over: int) -> str:
     """What an operator should know: the last error, when it is tried again, what found no room."""
-    parts = [upstream.last_error] if upstream.last_error else []
-    if upstream.retry_at is not None:
-        parts.append(f"next try at {upstream.retry_at:%H:%M:%S} UTC")
+    parts = [lines.last_error] if lines.last_error else []
+    if lines.retry_at is not None:
+        parts.append(f"next try at {lines.retry_at:%H:%M:%S} UTC")
+    if lines.connections > 1:
+        parts.append(f"{lines.connections} connections")
     if over:
         parts.append(f"{over} symbols over its limit")
-    if refused := len(upstream.refused):
+    if refused := len(lines.refused):
         parts.append(f"{refused} symbols refused")
     return "; ".join(parts)[:MAX_TEXT]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 # Away for so long, a provider's symbols go to the next one that streams them.
@@ -94,6 +94,36 @@ def routes(
             )
             break
     return found
+
+
+def spread(
+    symbols: Sequence[str],
+    rooms: Mapping[int, int | None],
+    before: Mapping[str, int],
+    refused: Container[tuple[int, str]],
+) -> dict[str, int]:
+    """Which connection of one provider streams which of its symbols, the most important first.
+
+    Who streams stays, as long as there is room; the others go to the first connection that has some.
+    """
+    places: dict[str, int] = {}
+    taken: Counter[int] = Counter()
+
+    def put(symbol: str, wishes: Iterable[int]) -> None:
+        for place in wishes:
+            room = rooms.get(place, 0)
+            if (room is None or taken[place] < room) and (place, symbol) not in refused:
+                places[symbol] = place
+                taken[place] += 1
+                return
+
+    for symbol in symbols:
+        if symbol in before:
+            put(symbol, [before[symbol]])
+    for symbol in symbols:
+        if symbol not in places:
+            put(symbol, sorted(rooms))
+    return places
 
 
 def _priority(

@@ -9,13 +9,12 @@ from django.conf import settings
 
 from core import clock
 from core.resilience import Backoff
-from marketdata.models import UpstreamState
 from marketdata.providers import registry
 from marketdata.providers.base import Provider
 from marketdata.providers.registry import Purpose
 from marketdata.quotes import StreamEvent
-from marketdata.tape import routing
-from marketdata.tape.routing import Routes, Standing, routes
+from marketdata.tape.lines import Lines
+from marketdata.tape.routing import Routes, routes
 from marketdata.tape.upstream import Patience, Upstream
 
 OnEvents = Callable[[Sequence[StreamEvent]], None]
@@ -24,7 +23,7 @@ OnEvents = Callable[[Sequence[StreamEvent]], None]
 class Streams:
     """`follow` again and again: it looks at the connections, and tells each what it should stream.
 
-    One provider has one connection in each shard, and as many shards stream from it as its key may have connections.
+    The connections that a provider's key may have are dealt out to the shards; who gets none leaves it to the others.
     """
 
     def __init__(
@@ -36,13 +35,12 @@ class Streams:
         on_change: Callable[[], None],
         start: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
-        self.upstreams: dict[str, Upstream] = {}
+        self.lines: dict[str, Lines] = {}
         self.routes = Routes()
         self.not_before = 0.0
         """No connection is opened before this time of the monotonic clock."""
         self._shard, self._shards = shard, shards
         self._on_events, self._on_change, self._start = on_events, on_change, start
-        self._standings: dict[str, Standing] = {}
         self._providers: tuple[Provider, ...] = ()
         self._candidates: dict[str, tuple[str, ...]] = {}
         self._last_asked: object = None
@@ -54,7 +52,7 @@ class Streams:
             found = self._candidates[symbol] = tuple(
                 provider.name
                 for provider in registry.candidates(symbol, purpose=Purpose.STREAM)
-                if self._may_connect(provider)
+                if self._connections(provider)
             )
         return found
 
@@ -63,9 +61,8 @@ class Streams:
         if clock.monotonic() < self.not_before:
             return
         self._forget_others()
-        for name in {name for symbol in holders for name in self.candidates(symbol)}:
-            self._upstream(name)
-        self._look()
+        for name in {name for symbol in holders for name in self.candidates(symbol)} | self.lines.keys():
+            self._look_at(name)
         asked = self._question(holders)
         if asked != self._last_asked:
             self._last_asked = asked
@@ -73,10 +70,10 @@ class Streams:
 
     def streaming(self) -> set[str]:
         """What is subscribed at an open connection."""
-        return {symbol for upstream in self.upstreams.values() for symbol in upstream.subscribed}
+        return {symbol for one in self.lines.values() for symbol in one.subscribed}
 
     def by_provider(self) -> dict[str, set[str]]:
-        return {name: upstream.subscribed for name, upstream in self.upstreams.items()}
+        return {name: one.subscribed for name, one in self.lines.items()}
 
     def routed_to(self, symbol: str) -> str | None:
         """Whose ticks of the symbol count; None where nobody is to stream it."""
@@ -85,79 +82,56 @@ class Streams:
     def streamed_by(self, symbol: str) -> str | None:
         """The same while it really does."""
         name = self.routes.provider_of.get(symbol)
-        return name if name is not None and symbol in self.upstreams[name].subscribed else None
+        return name if name is not None and symbol in self.lines[name].subscribed else None
 
     # --- routing
 
     def _route(self, holders: Mapping[str, int]) -> None:
-        refused = {(name, symbol) for name, one in self.upstreams.items() for symbol in one.refused}
-        rooms = {name: self._room(upstream) for name, upstream in self.upstreams.items()}
-        self.routes = routes(
-            holders, self.candidates, self._standings, rooms, refused, self.routes.provider_of
-        )
-        order: dict[str, list[str]] = {name: [] for name in self.upstreams}
+        refused = {(name, symbol) for name, one in self.lines.items() for symbol in one.refused}
+        rooms = {name: one.room for name, one in self.lines.items()}
+        standings = {name: one.standing for name, one in self.lines.items()}
+        self.routes = routes(holders, self.candidates, standings, rooms, refused, self.routes.provider_of)
+        order: dict[str, list[str]] = {name: [] for name in self.lines}
         for symbol, name in self.routes.provider_of.items():
             order[name].append(symbol)
         for name, symbols in order.items():
-            self.upstreams[name].want(symbols, stand_by=name in self.routes.awaited)
+            self.lines[name].want(symbols, stand_by=name in self.routes.awaited)
 
     def _question(self, holders: Mapping[str, int]) -> object:
         """All that the routes depend on."""
-        return (
-            dict(holders),
-            self._providers,
-            {name: (one.relied_on, one.is_open) for name, one in self._standings.items()},
-            {name: (self._room(one), one.refused) for name, one in self.upstreams.items()},
-        )
-
-    def _room(self, upstream: Upstream) -> int | None:
-        capabilities = upstream.provider.capabilities
-        declared = capabilities.max_streamed_symbols
-        if declared is not None and not capabilities.simulated:
-            declared //= min(self._shards, capabilities.connections_per_key)
-        known = [limit for limit in (declared, upstream.limit) if limit is not None]
-        return min(known) if known else None
-
-    def _may_connect(self, provider: Provider) -> bool:
-        capabilities = provider.capabilities
-        return capabilities.simulated or self._shard < max(1, capabilities.connections_per_key)
+        return dict(holders), self._providers, {name: one.question() for name, one in self.lines.items()}
 
     # --- connections
 
-    def _look(self) -> None:
-        now = clock.monotonic()
-        for name, upstream in self.upstreams.items():
-            self._standings[name].look(
-                now,
-                is_open=upstream.state == UpstreamState.OPEN,
-                is_idle=upstream.is_idle,
-                is_barred=_is_barred(upstream),
-            )
+    def _connections(self, provider: Provider) -> int:
+        """How many this shard may have. Nobody counts those of a market that is made up."""
+        if provider.capabilities.simulated:
+            return 1
+        each, left_over = divmod(max(1, provider.capabilities.connections_per_key), self._shards)
+        return each + (self._shard < left_over)
 
-    def _upstream(self, name: str) -> Upstream:
-        found = self.upstreams.get(name)
-        if found is None:
-            factor = settings.TIME_FACTOR
-            found = self.upstreams[name] = Upstream(
-                registry.provider(name),
-                self._on_events,
-                Backoff(base_s=factor, cap_s=60 * factor),
-                on_change=self._on_change,
-                patience=Patience().times(factor),
-            )
-            self._standings[name] = Standing()
-            self._start(found.run())
-        return found
+    def _look_at(self, name: str) -> None:
+        lines = self.lines.get(name)
+        if lines is None:
+            provider = registry.provider(name)
+            lines = self.lines[name] = Lines(lambda: self._upstream(provider))
+        lines.allow(self._connections(lines.provider), lines.provider.capabilities.max_streamed_symbols)
+        lines.look()
+
+    def _upstream(self, provider: Provider) -> Upstream:
+        factor = settings.TIME_FACTOR
+        made = Upstream(
+            provider,
+            self._on_events,
+            Backoff(base_s=factor, cap_s=60 * factor),
+            on_change=self._on_change,
+            patience=Patience().times(factor),
+        )
+        self._start(made.run())
+        return made
 
     def _forget_others(self) -> None:
         """The providers of a process change in tests only."""
         providers = registry.providers()
         if providers is not self._providers:
             self._providers, self._candidates = providers, {}
-
-
-def _is_barred(upstream: Upstream) -> bool:
-    """Whether it will not even be tried again before its symbols would go elsewhere."""
-    if not upstream.is_barred or upstream.retry_at is None:
-        return False
-    return (upstream.retry_at - clock.now()).total_seconds() > routing.GONE_AFTER_S

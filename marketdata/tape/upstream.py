@@ -86,6 +86,7 @@ class Upstream:
         self._order: list[str] = []
         self._stand_by = False
         self._refused: dict[str, float] = {}
+        self._hopeless: set[str] = set()
         self._refusals = 0
         self._limit: int | None = None
         self._limit_until = 0.0
@@ -119,6 +120,11 @@ class Upstream:
         now = clock.monotonic()
         self._refused = {symbol: until for symbol, until in self._refused.items() if now < until}
         return set(self._refused)
+
+    @property
+    def hopeless(self) -> set[str]:
+        """Those of them that no other connection of the provider would stream either."""
+        return self.refused & self._hopeless
 
     @property
     def is_idle(self) -> bool:
@@ -212,6 +218,8 @@ class Upstream:
             else:
                 self._refused[symbols[0]] = clock.monotonic() + self._patience.locked_s
                 self._count_refusal(error)
+                if isinstance(error, BadRequest | NotFound):
+                    self._hopeless.add(symbols[0])
         else:
             self._refusals = 0
             self.subscribed |= set(symbols)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections import Counter
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.tape.routing import Routes, Standing, routes
+from marketdata.tape.routing import Routes, Standing, routes, spread
 
 
 def standing(*, relied_on=True, is_open=True):
@@ -158,3 +160,32 @@ def test_of_whom_nothing_is_wanted_nothing_bad_is_thought():
     one.goes(31, is_open=False)
 
     assert one.goes(1, is_open=False, is_idle=True)
+
+
+SYMBOLS = st.lists(st.sampled_from("ABCDEFGH"), unique=True)
+ROOMS = st.dictionaries(st.integers(0, 2), st.none() | st.integers(0, 4), min_size=1)
+BEFORE = st.dictionaries(st.sampled_from("ABCDEFGH"), st.integers(0, 2))
+REFUSED = st.sets(st.tuples(st.integers(0, 2), st.sampled_from("ABCDEFGH")), max_size=4)
+
+
+@given(SYMBOLS, ROOMS, BEFORE, REFUSED)
+def test_each_symbol_is_on_one_connection_at_most_and_none_has_more_than_its_room(
+    symbols, rooms, before, refused
+):
+    places = spread(symbols, rooms, before, refused)
+
+    taken = Counter(places.values())
+    assert all(rooms[place] is None or taken[place] <= rooms[place] for place in taken)
+    assert set(places) <= set(symbols)
+    assert not {(place, symbol) for symbol, place in places.items()} & refused
+    for symbol in set(symbols) - places.keys():  # nowhere only where nobody has room for it
+        assert all(room == taken[place] or (place, symbol) in refused for place, room in rooms.items())
+    assert spread(symbols, rooms, places, refused) == places
+
+
+def test_who_streams_stays_although_another_connection_has_room_again():
+    assert spread(["A", "B"], {0: 2, 1: 2}, {"B": 1}, ()) == {"B": 1, "A": 0}
+
+
+def test_with_less_room_the_most_important_stay():
+    assert spread(["A", "B", "C"], {0: 1, 1: 1}, {"C": 0, "B": 0, "A": 1}, ()) == {"A": 1, "B": 0}
