@@ -101,36 +101,41 @@ class Connections:
         try:
             await self._strike_out(left)
         except RedisError:
-            self._left |= left
             metrics.redis_failures.labels(used_by="connections").inc()
 
     async def beat(self) -> None:
         """This process is there, and so are its connections. Raises RedisError."""
         known = await async_client().set(alive_key(self.process), 1, ex=PROCESS_LIVES_S, get=True)
-        await self._strike_out(self._left)
+        left, self._left = self._left, {}
+        await self._strike_out(left)
         if known is None:  # Redis has forgotten us, or others hold us for dead
             await self.write_down()
 
     async def _strike_out(self, left: dict[str, uuid.UUID]) -> None:
-        """Empties it."""
+        """Raises RedisError, and is tried again with the next beat."""
         if not left:
             return
         pipe = async_client().pipeline(transaction=False)
         for member, user in left.items():
             pipe.srem(key_of(user), member)
-        await pipe.execute()
-        left.clear()
+        try:
+            await pipe.execute()
+        except RedisError:
+            self._left |= left
+            raise
 
     async def write_down(self) -> None:
         """All of them again: what lies in Redis runs out. Raises RedisError."""
         mine = list(self._mine.items())
         for start in range(0, len(mine), WRITTEN_AT_ONCE):
+            some = dict(mine[start : start + WRITTEN_AT_ONCE])
             pipe = async_client().pipeline(transaction=False)
-            for member, user in mine[start : start + WRITTEN_AT_ONCE]:
-                if member in self._mine:  # not gone meanwhile
-                    pipe.sadd(key_of(user), member)
-                    pipe.expire(key_of(user), FORGOTTEN_AFTER_S)
+            for member, user in some.items():
+                pipe.sadd(key_of(user), member)
+                pipe.expire(key_of(user), FORGOTTEN_AFTER_S)
             await pipe.execute()
+            # Who went meanwhile may have been struck out before he was written down.
+            await self._strike_out({one: user for one, user in some.items() if one not in self._mine})
 
 
 def key_of(user: uuid.UUID) -> str:

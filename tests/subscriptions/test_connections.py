@@ -157,6 +157,17 @@ async def test_nothing_outlives_the_processes(user):
         assert 0 < client().ttl(key) <= FORGOTTEN_AFTER_S
 
 
+async def test_who_goes_while_all_are_written_down_is_not_written_down(user):
+    process = Connections()
+    inside = await enter(process, user, LIMIT)
+    writing = asyncio.create_task(process.write_down())
+    await asyncio.sleep(0)  # its question is made
+    process._mine.pop(inside[0])
+    client().srem(key_of(user), inside[0])
+    await writing
+    assert counted(user) == set(inside[1:])
+
+
 # --- Redis is away
 
 
