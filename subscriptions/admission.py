@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from django.http.request import validate_host
+from django.http import parse_cookie
+from django.http.request import split_domain_port, validate_host
+from django.utils.http import is_same_domain
 
 from accounts import credentials, tickets
 from accounts.credentials import Login
@@ -64,11 +65,8 @@ def brought_by(scope: Mapping[str, Any]) -> Brought:
 
 
 def _session_key(cookies: str) -> str:
-    try:
-        found = SimpleCookie(cookies).get(settings.SESSION_COOKIE_NAME)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    """As Django reads it: one strange cookie of another program does not hide ours."""
+    return parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
 
 
 def is_ours(origin: str, host: str) -> bool:
@@ -80,11 +78,19 @@ def is_ours(origin: str, host: str) -> bool:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+    if parts.scheme not in ("http", "https") or origin.lower() != f"{parts.scheme}://{parts.netloc}".lower():
         return False
-    if f"{parts.scheme}://{parts.netloc}" in settings.CSRF_TRUSTED_ORIGINS:
+    if any(_covers(urlsplit(trusted), parts) for trusted in settings.CSRF_TRUSTED_ORIGINS):
         return True
-    return parts.netloc.lower() == host.lower() and validate_host(parts.hostname, settings.ALLOWED_HOSTS)
+    name, _ = split_domain_port(parts.netloc)  # "" for one with a user, which no browser says
+    same = parts.netloc.lower() == host.lower()
+    return same and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
+
+
+def _covers(trusted: SplitResult, origin: SplitResult) -> bool:
+    """As Django reads the setting: `https://*.example.com` is every host below it."""
+    same = is_same_domain(origin.netloc.lower(), trusted.netloc.lower().removeprefix("*"))
+    return same and trusted.scheme == origin.scheme
 
 
 async def login_of(brought: Brought) -> Login | None:
