@@ -4,6 +4,7 @@
     harness/                       throw-away servers, processes, people and tickers, the line of JSON
     vendor/                        a vendor of market data that counts what it would bill
     one_feed/  storm/              what the two commands do
+    fan_out/                       what fanout.py does
 
 See docs/benchmarks.md.
 """

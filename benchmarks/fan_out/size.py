@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 TICKERS, EACH = 100, 8
+# Deliveries per second that Channels alone is asked for: it ends between 1,500 and 5,000.
+NAIVE_CLIMB = (600, 1_000, 1_500, 2_000, 2_400, 2_800, 3_200, 3_700, 4_300, 5_000, 6_000, 8_000)
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Size:
     seconds: float
     server: str = "daphne"
     workers: int = 1
+    naive: tuple[int, ...] = NAIVE_CLIMB
 
 
 def asked(size: Size, **other: Any) -> Size:
