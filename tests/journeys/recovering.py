@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from random import Random
 from typing import Any
 
 import orjson
@@ -32,15 +31,14 @@ NOWHERE: Position = (-1, -1)
 class Weather(Feed):
     """The tape, whose messages may be lost, doubled and swapped; keeps what it has published."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._random = random
         self._cents = 0
         self.published: defaultdict[str, dict[Position, str]] = defaultdict(dict)
         self._unheard: set[tuple[str, Position]] = set()
 
     def latest(self) -> dict[str, tuple[Position, str]]:
-        return {symbol: max(states.items()) for symbol, states in self.published.items()}
+        return {symbol: max(states.items()) for symbol, states in self.published.items() if states}
 
     def price(self) -> str:
         self._cents += 1
