@@ -49,6 +49,11 @@ class Batched(Generic[K, V]):
                 await asyncio.sleep(0)  # whoever is ready in this turn of the loop comes along
                 batch, self._waiting = self._waiting[: self._largest], self._waiting[self._largest :]
                 await self._answer([one for one in batch if not one[1].done()])
+        except BaseException:  # the loop ends: nobody will answer those who came meanwhile
+            waiting, self._waiting = self._waiting, []
+            for _, answer in waiting:
+                answer.cancel()
+            raise
         finally:
             self._running = False
 
@@ -57,6 +62,8 @@ class Batched(Generic[K, V]):
             return
         try:
             answers = await self._ask_many([key for key, _ in batch])
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers to {len(batch)} questions")  # noqa: TRY301 -- likewise
         except Exception as error:  # noqa: BLE001 -- handed to whoever asked
             answers = [error] * len(batch)
         except BaseException:
