@@ -110,6 +110,7 @@ def verdict(on: Stage, result: Result) -> Findings:
         if not found.lost_finals or time.monotonic() - stopped > SETTLED_WITHIN_S:
             break
     result.figures["settled_s"] = round(time.monotonic() - stopped, 1)
+    result.figures |= {name: on.status()[name] for name in ("cadences", "stale", "closes", "errors")}
     result.complaints += found.complaints
     return found
 

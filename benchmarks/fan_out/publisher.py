@@ -114,6 +114,8 @@ class Publisher:
             batch += 1
             due_at = began + batch * step
             await asyncio.sleep(max(0.0, due_at - time.monotonic()))
+            if self._rate_changed.is_set():
+                return  # who has been told so counts on it
             count = int(batch * step * rate + 1e-6) - sent
             sent += count
             await self._outlet.publish([self._next(due_at) for _ in range(count)])
