@@ -16,13 +16,14 @@ from pathlib import Path
 from django.db import connection
 
 from core.processes import bound_to_parent
+from core.roles import DAPHNE
 from tests.browser.site import free_port
 from tests.subscriptions.event_reader import PATIENCE_S, EventParser
 
 ROOT = Path(__file__).resolve().parents[2]
 APPLICATION = "config.asgi:application"
 COMMANDS = {
-    "daphne": ["daphne", "-v", "0", "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
+    "daphne": ["core.web", *DAPHNE, "-b", "127.0.0.1", "-p", "{port}", APPLICATION],
     "uvicorn": [
         *("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-access-log", "--log-level", "warning"),
         *("--timeout-graceful-shutdown", "2", "--ws-per-message-deflate", "false", APPLICATION),

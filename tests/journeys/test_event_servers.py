@@ -64,4 +64,6 @@ async def test_each_event_arrives_when_it_happens_and_nothing_is_held_for_it(fee
                 await asyncio.sleep(0.05)
 
         site.process.send_signal(signal.SIGTERM)
+        if server == "daphne":
+            assert (await reader.next("error")).data["code"] == "restarting"
         await site.ends()
