@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from accounts.credentials import Login
@@ -73,6 +74,7 @@ class Socket:
         self.admitted = False
         self._lease: str | None = None
         self._closed = False
+        self._waiting: asyncio.Timeout | None = None
         self._opened_at = clock.monotonic()
         self._allowance = Allowance(self._opened_at)
 
@@ -103,7 +105,7 @@ class Socket:
 
     async def run(self) -> None:
         """However it ends, also by a mistake of ours: nobody who is gone is kept."""
-        assert (await self._receive())["type"] == "websocket.connect"
+        await self._receive()  # that it connects; nothing else comes before
         try:
             if not await self.let_in():
                 await self._send({"type": "websocket.close", "code": NORMAL})
@@ -122,13 +124,15 @@ class Socket:
     async def _read(self) -> None:
         while True:
             try:
-                async with asyncio.timeout(self._patience()):
+                async with asyncio.timeout(self._patience()) as self._waiting:
                     message = await self._receive()
             except TimeoutError:
                 if self.client.ended:
                     return  # who does not even close is left
                 self.end(self.too_late())
                 continue
+            finally:
+                self._waiting = None
             if message["type"] == "websocket.disconnect":
                 return
             if not self.client.ended:
@@ -153,7 +157,7 @@ class Socket:
     async def _take(self, text: str | None, data: bytes | None) -> None:
         if not self._allowance.take(clock.monotonic()):
             raise Refused("too_many_messages", f"At most {MESSAGES_PER_MINUTE} messages a minute.")
-        size = len(data) if data is not None else len(text or "")
+        size = len(data) if data is not None else len((text or "").encode())
         if size > MAX_MESSAGE:
             raise Refused("message_too_big", f"A message may have {MAX_MESSAGE} bytes.")
         await self.received(text, data)
@@ -183,9 +187,11 @@ class Socket:
 
     async def _leave(self) -> None:
         lease, self._lease = self._lease, None
-        if lease is not None:
-            await granting.leave(lease)
-        await hub().remove(self.client)
+        try:
+            await hub().remove(self.client)
+        finally:
+            if lease is not None:
+                await granting.leave(lease)
 
     # --- what protocols ask for
 
@@ -236,6 +242,9 @@ class Socket:
         if self._closed:
             return
         self._closed = True
+        if self._waiting is not None:  # somebody who reads nothing does not read this either
+            with suppress(RuntimeError):  # its time is over this very moment
+                self._waiting.reschedule(asyncio.get_running_loop().time() + CLOSE_WITHIN_S)
         frame = self.client.wire.error(refused)
         if frame is not None:
             await self._push(frame)
