@@ -1,6 +1,8 @@
 // What every page of the shell does: search that opens with /, pause, menus, digests for screen readers.
 import { call, watch } from "./api.js";
 import { startDigests } from "./digest.js";
+import { startLiveMenu } from "./livemenu.js";
+import { startMenus } from "./menus.js";
 import { startPause } from "./pause.js";
 import { enhanceOpen } from "./search.js";
 import { complain, toast } from "./toast.js";
@@ -39,18 +41,7 @@ document.addEventListener("keydown", (event) => {
   else location.assign("/tickers/");
 });
 
-document.addEventListener("click", (event) => {
-  for (const menu of document.querySelectorAll("[data-menu][open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
-  }
-});
-
-document.addEventListener("keydown", (event) => {
-  const menu = event.key === "Escape" && document.querySelector("[data-menu][open]");
-  if (!menu) return;
-  menu.open = false;
-  menu.querySelector("summary").focus();
-});
-
+startMenus();
 startPause();
+startLiveMenu();
 startDigests();

@@ -10,12 +10,13 @@ const WHY = {
 };
 
 export function paintStrip(strip, quotes) {
-  const said = offline() ?? refused() ?? stale(quotes);
+  const said = closed() ?? offline() ?? refused() ?? stale(quotes);
   strip.hidden = !said;
   if (!said) return;
   write(strip, "[data-strip-title]", said.title);
   write(strip, "[data-strip-text]", said.text);
   strip.querySelector("[data-retry]").hidden = !said.retry;
+  strip.querySelector("[data-log-in]").hidden = !said.logIn;
 }
 
 // A status region is read out again whenever its text is set.
@@ -23,6 +24,17 @@ function write(strip, selector, text) {
   const element = strip.querySelector(selector);
   if (element.textContent !== text) element.textContent = text;
 }
+
+const CLOSED = {
+  4001: { title: "You are logged out", text: "These prices stand still. Log in to go on.", logIn: true },
+  4003: {
+    title: "Too many connections are open",
+    text: "Your plan allows no more live pages at the same time. Close one of them; this page tries again every minute.",
+    retry: true,
+  },
+};
+
+const closed = () => CLOSED[live.closed];
 
 function offline() {
   if (!live.offlineSince) return null;

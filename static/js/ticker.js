@@ -78,6 +78,10 @@ live.addEventListener("prices", () => {
   tick();
 });
 live.addEventListener("status", tick);
+// What came while the connection was away belongs into the bars.
+live.addEventListener("missed", ({ detail }) => {
+  for (const one of detail) if (one.symbol === symbol && one.replayDate === chartDay) chart.move(one);
+});
 setInterval(() => document.hidden || tick(), 1000);
 live.start(JSON.parse(document.querySelector("#payload").textContent));
 drawChart(FIRST_RANGE);

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site
 from tests.browser.test_watchlist import load_sample, price_that_moves
+from tests.browser.ways import QUOTES, SOCKET, STREAM
 
 # The promise of the page, with the room a busy test machine needs.
 MARKED_WITHIN_MS = 5_000
@@ -38,9 +39,12 @@ def test_a_silent_tape_marks_prices_stale_and_they_come_back(
 
 def test_a_lost_connection_says_since_when_and_comes_back(page: Page, alice: str, witness) -> None:
     witness.expect("WebSocket connection")
+    witness.expect("net::ERR_FAILED")
     load_sample(page)
     price_that_moves(page, "AAPL")
-    page.route_web_socket("**/ws/v1/stream", lambda socket: socket.close())
+    page.route_web_socket(SOCKET, lambda socket: socket.close())
+    for ways in (STREAM, QUOTES):
+        page.route(ways, lambda route: route.abort())
     page.reload()
 
     expect(page.locator(".tool-row [data-age-words]")).to_contain_text("Offline since", timeout=8_000)
@@ -48,7 +52,7 @@ def test_a_lost_connection_says_since_when_and_comes_back(page: Page, alice: str
     expect(page.locator("[data-strip-text]")).to_contain_text("This is the snapshot of")
 
     page.unroute_all()
-    page.route_web_socket("**/ws/v1/stream", lambda socket: socket.connect_to_server())
+    page.route_web_socket(SOCKET, lambda socket: socket.connect_to_server())
     page.get_by_role("button", name="Try now").click()
     expect(page.locator("tr[data-state=ok]")).to_have_count(3, timeout=8_000)
     price_that_moves(page, "AAPL")

@@ -1,0 +1,188 @@
+// Which way prices come: a WebSocket; where none opens, Server-Sent Events; where none of those, polling. And back up.
+// Waits grow with full jitter from 1 to 30 s, and start anew once a connection has brought something.
+import { EventStream } from "./eventstream.js";
+import { Polling } from "./polling.js";
+import { Socket } from "./socket.js";
+
+const WAYS = [Socket, EventStream, Polling];
+const TRIES = 2; // failures in a row before the next way is taken
+const LONGEST_WAIT_S = 30;
+const WORKS_AFTER_MS = 3_000; // open for so long counts as much as a message; a proxy that closes does it at once
+const CLIMB_MS = 60_000;
+const CLIMB_SOON_MS = 10_000; // at first, where a WebSocket has worked on this page: it was rather the server's fault
+const LOGGED_OUT = 4001;
+const between = (least, most) => least + Math.random() * (most - least);
+
+// Until the next attempt, by close code. Those who are told of a restart together must not come back together.
+const WAITS = {
+  4003: () => CLIMB_MS,
+  4009: () => 30_000,
+  4029: () => 30_000,
+  4012: () => between(500, 6_000),
+  1012: () => between(500, 6_000),
+};
+
+export class Transport {
+  #wish;
+  #handlers;
+  #way = 0;
+  #link = null;
+  #candidate = null; // a WebSocket that is tried while a lower way works
+  #worked = false; // this link has
+  #socketWorked = false; // a WebSocket has, on this page
+  #climbs = 0; // attempts since one worked
+  #failures = 0; // in a row, of this way
+  #attempt = 0; // in a row, of all
+  #retryTimer = 0;
+  #climbTimer = 0;
+  #worksTimer = 0;
+  #ended = false;
+
+  // `wish`: symbols, positions, cadence, isLoggedIn. `handlers`: opened(kind), message(message), lost(code).
+  constructor(wish, handlers) {
+    this.#wish = wish;
+    this.#handlers = handlers;
+    addEventListener("online", () => this.retryNow());
+    document.addEventListener("visibilitychange", () => !document.hidden && this.#retryTimer && this.retryNow());
+  }
+
+  get isOpen() {
+    return Boolean(this.#link?.isOpen);
+  }
+
+  open() {
+    this.#retryTimer = 0;
+    this.#worked = false;
+    this.#link = this.#made(WAYS[this.#way]);
+    this.#link.open();
+  }
+
+  close() {
+    for (const timer of [this.#retryTimer, this.#climbTimer, this.#worksTimer]) clearTimeout(timer);
+    this.#retryTimer = this.#climbTimer = 0;
+    this.#link?.close();
+    this.#candidate?.close();
+    this.#link = this.#candidate = null;
+  }
+
+  // From the top, whatever there is.
+  restart() {
+    if (this.#ended) return;
+    this.close();
+    this.#way = this.#failures = this.#attempt = 0;
+    this.open();
+  }
+
+  // Where a wait is pending, and to a better way; what is open or opening is left alone.
+  retryNow() {
+    if (this.#retryTimer) this.restart();
+    else if (this.#way && this.#link) this.#climb();
+  }
+
+  follow(added, gone = []) {
+    if (added.length || gone.length) this.#link?.follow(added, gone);
+  }
+
+  pace() {
+    this.#link?.pace();
+  }
+
+  // A link that is no longer ours has nothing to say.
+  #made(Way) {
+    const link = new Way(this.#wish, {
+      opened: () => link === this.#link && this.#opened(),
+      message: (message) => {
+        if (link === this.#candidate) this.#answered(message);
+        if (link === this.#link) this.#heard(message);
+      },
+      lost: (why) => {
+        if (link === this.#candidate) this.#stay();
+        else if (link === this.#link) this.#lost(why);
+      },
+    });
+    return link;
+  }
+
+  #opened() {
+    const link = this.#link;
+    clearTimeout(this.#worksTimer);
+    this.#worksTimer = setTimeout(() => link === this.#link && link.isOpen && this.#works(), WORKS_AFTER_MS);
+    if (this.#way && !this.#climbTimer) this.#climbLater();
+    this.#handlers.opened(WAYS[this.#way].kind);
+  }
+
+  #heard(message) {
+    this.#works();
+    this.#handlers.message(message);
+  }
+
+  #works() {
+    this.#worked = true;
+    this.#failures = this.#attempt = 0;
+    if (this.#way) return;
+    this.#socketWorked = true;
+    this.#climbs = 0;
+  }
+
+  #lost({ code, retryMs }) {
+    this.#link = null;
+    if (!this.#worked) this.#failures++;
+    if (code === LOGGED_OUT) this.#end();
+    else this.#retry(retryMs ?? WAITS[code]?.());
+    this.#handlers.lost(code);
+  }
+
+  #retry(told) {
+    if (this.#failures >= TRIES && this.#wish.symbols.length) this.#fall();
+    const longest = Math.min(2 ** this.#attempt++, LONGEST_WAIT_S) * 1000;
+    this.#retryTimer = setTimeout(() => this.open(), told ?? between(0, longest));
+  }
+
+  // Below the last way is the first one: then it is rather the server that is away.
+  #fall() {
+    this.#failures = 0;
+    this.#way = (this.#way + 1) % WAYS.length;
+    if (this.#way === 0) this.#stopClimbing();
+  }
+
+  // Nobody is logged in here any more: to come back by ourselves would be as somebody else.
+  #end() {
+    this.close();
+    this.#ended = true;
+  }
+
+  #climbLater() {
+    const soon = Math.min(CLIMB_SOON_MS * 2 ** this.#climbs++, 2 * CLIMB_MS);
+    const wait = this.#socketWorked ? between(0, soon) : between(0.75 * CLIMB_MS, 1.25 * CLIMB_MS);
+    this.#climbTimer = setTimeout(() => this.#climb(), wait);
+  }
+
+  // The way that works goes on until the WebSocket has brought something.
+  #climb() {
+    this.#stopClimbing();
+    this.#candidate = this.#made(Socket);
+    this.#candidate.open();
+  }
+
+  #stopClimbing() {
+    clearTimeout(this.#climbTimer);
+    this.#climbTimer = 0;
+    this.#candidate?.close();
+    this.#candidate = null;
+  }
+
+  #answered(message) {
+    if (message.type === "error") return; // a close follows, or something better
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = this.#way = 0;
+    this.#link?.close();
+    this.#link = this.#candidate;
+    this.#candidate = null;
+    this.#opened();
+  }
+
+  #stay() {
+    this.#candidate = null;
+    this.#climbLater();
+  }
+}
