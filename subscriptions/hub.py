@@ -33,6 +33,7 @@ from subscriptions.client import Client
 from subscriptions.connections import Connections
 from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE_QUOTES, Feed, Minute, Position, Source, State
+from subscriptions.pace import Ours
 from subscriptions.phases import Phases
 from subscriptions.silence import SILENT_AFTER_S, Silence
 from subscriptions.states import NOWHERE, Recovery, States
@@ -54,6 +55,7 @@ class PriceHub:
         self.states = States()
         self.silence = Silence()
         self.connections = Connections()
+        self.ours = Ours()
         self.newly_followed = asyncio.Event()
         self._followers: dict[str, set[Client]] = defaultdict(set)
         self._lingering: dict[str, float] = {}  # heard, though nobody follows them any more
@@ -79,6 +81,7 @@ class PriceHub:
         if not self._started:
             self._start()
         self.clients.add(client)
+        client.pace.ours = self.ours
         self._phases.place(client)
         metrics.sockets.set(len(self.clients))
 

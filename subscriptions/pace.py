@@ -7,6 +7,8 @@ never do only the connection's own back-pressure tells (uvicorn), and the server
 
 from __future__ import annotations
 
+from typing import Final
+
 from subscriptions.cadence import Mode, faster, slower
 
 ASK_EVERY_S = 10.0
@@ -20,12 +22,58 @@ STUCK_S = 15.0
 RECOVER_AFTER_S = 60.0
 
 
-class Pace:
-    """One connection."""
+# Of so many who are asked together some read at once, if it is not this process that is slow.
+ENOUGH, SHARE = 10, 10
 
-    __slots__ = ("_asked_at", "_asked_ms", "_quick", "_waited_at", "answers", "bearable")
+
+class Ours:
+    """What part of everybody's waiting is this process's own: when everybody is slow, it is us.
+
+    That is how long the quickest tenth of those who were asked together took.
+    """
+
+    __slots__ = ("_answers", "_asked", "_began", "_quickest")
 
     def __init__(self) -> None:
+        self.begin(0.0)
+
+    def begin(self, now: float) -> None:
+        """Everybody is asked again."""
+        self._began, self._asked, self._answers = now, 0, 0
+        self._quickest: float | None = None
+
+    def asked(self) -> None:
+        self._asked += 1
+
+    def answered(self, took: float) -> None:
+        self._answers += 1
+        if self._quickest is None and self._answers * SHARE >= self._asked:
+            self._quickest = took
+
+    def part(self, now: float) -> float:
+        """Seconds of any answer's time that no client is to blame for."""
+        if self._asked < ENOUGH:
+            return 0.0
+        return now - self._began if self._quickest is None else self._quickest
+
+
+class _Nobody(Ours):
+    """Of a connection that is in no hub."""
+
+    def part(self, now: float) -> float:
+        return 0.0
+
+
+NOBODY: Final = _Nobody()
+
+
+class Pace:
+    """One connection; `ours` is shared by all of a process."""
+
+    __slots__ = ("_asked_at", "_asked_ms", "_quick", "_waited_at", "answers", "bearable", "ours")
+
+    def __init__(self, ours: Ours = NOBODY) -> None:
+        self.ours = ours
         self.answers = False
         self.bearable = Mode.LIVE
         self._asked_at: float | None = None
@@ -37,13 +85,21 @@ class Pace:
         """A question that is still open stays the one that counts, of those who do answer."""
         if self._asked_at is None or not self.answers:
             self._asked_at, self._asked_ms = now, now_ms
+            if self.answers:
+                self.ours.asked()
 
     def answered(self, told_ms: int, now: float) -> None:
         """`told_ms`: which heartbeat was read; another than the open question could be said without reading."""
         if self._asked_at is None or told_ms != self._asked_ms:
             return
-        self.answers = True
         took, self._asked_at = now - self._asked_at, None
+        if self.answers:  # the first one is often of a moment when everybody comes, and has not been counted
+            self._judge(took, now)
+        self.answers = True
+
+    def _judge(self, took: float, now: float) -> None:
+        self.ours.answered(took)
+        took -= self.ours.part(now)
         if took > SLOW_S:
             self.bearable, self._quick = slower(self.bearable), 0
         elif took < QUICK_S:
@@ -61,8 +117,10 @@ class Pace:
             self.bearable, self._waited_at = faster(self.bearable), now
 
     def owes_for(self, now: float) -> float:
-        """Seconds since the open question, 0 where nothing is owed."""
-        return now - self._asked_at if self.answers and self._asked_at is not None else 0.0
+        """Seconds since the open question that are the client's own, 0 where nothing is owed."""
+        if self._asked_at is None or not self.answers:
+            return 0.0
+        return now - self._asked_at - self.ours.part(now)
 
     def is_held(self, now: float) -> bool:
         return self.owes_for(now) > HOLD_S

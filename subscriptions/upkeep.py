@@ -86,6 +86,7 @@ class _Heartbeats:
         ask = now - self._asked_at > ASK_EVERY_S - HEARTBEAT_EVERY_S / 2
         if ask:
             self._asked_at = now
+            self._hub.ours.begin(now)
         async for some in _slices(self._hub):
             now, now_ms = clock.monotonic(), clock.now_us() // 1000
             for client in some:

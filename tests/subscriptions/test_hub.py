@@ -16,7 +16,7 @@ from marketdata.quotes import Reason
 from marketdata.symbols import group_name
 from marketdata.tape.sharding import shard_of
 from subscriptions import hub as hub_module
-from subscriptions import upkeep
+from subscriptions import silence, upkeep
 from subscriptions.feeds import State
 from tests.subscriptions.conftest import Screen
 
@@ -220,8 +220,10 @@ async def looks_twice(price_hub) -> None:
 
 
 @pytest.fixture
-async def beating(feed):
-    """The owner of the tape is alive all the while."""
+async def beating(feed, monkeypatch):
+    """The owner of the tape is alive all the while, and on a busy machine too."""
+    monkeypatch.setattr(hub_module, "SILENT_AFTER_S", 30.0)
+    monkeypatch.setattr(silence, "SILENT_AFTER_S", 30.0)
 
     async def beat() -> None:
         while True:

@@ -1,7 +1,18 @@
 from __future__ import annotations
 
 from subscriptions.cadence import Mode
-from subscriptions.pace import ASK_EVERY_S, GIVE_UP_S, HOLD_S, QUICK_S, RECOVER_AFTER_S, SLOW_S, Pace
+from subscriptions.pace import (
+    ASK_EVERY_S,
+    ENOUGH,
+    GIVE_UP_S,
+    HOLD_S,
+    NOBODY,
+    QUICK_S,
+    RECOVER_AFTER_S,
+    SLOW_S,
+    Ours,
+    Pace,
+)
 
 
 def asked(pace: Pace, at: float) -> int:
@@ -13,6 +24,13 @@ def asked(pace: Pace, at: float) -> int:
 
 def answers(pace: Pace, at: float, took: float) -> None:
     pace.answered(asked(pace, at), at + took)
+
+
+def made(ours: Ours = NOBODY) -> Pace:
+    """Of a client that has answered before: from then on it is judged."""
+    pace = Pace(ours)
+    answers(pace, -10, 0.1)
+    return pace
 
 
 def test_who_was_never_asked_owes_nothing():
@@ -85,7 +103,7 @@ def test_an_answer_counts_once():
 
 
 def test_each_slow_answer_is_a_step_down_and_the_last_step_still_sends():
-    pace = Pace()
+    pace = made()
     seen = []
     for at in range(0, 50, 10):
         answers(pace, at, SLOW_S + 0.5)
@@ -94,7 +112,7 @@ def test_each_slow_answer_is_a_step_down_and_the_last_step_still_sends():
 
 
 def test_two_quick_answers_are_a_step_up_and_one_between_them_that_is_neither_does_not_count():
-    pace = Pace()
+    pace = made()
     answers(pace, 0, SLOW_S + 1)
     answers(pace, 10, SLOW_S + 1)
     seen = []
@@ -105,7 +123,7 @@ def test_two_quick_answers_are_a_step_up_and_one_between_them_that_is_neither_do
 
 
 def test_a_slow_answer_between_two_quick_ones_begins_anew():
-    pace = Pace()
+    pace = made()
     for at, took in ((0, SLOW_S + 1), (10, 0.1), (20, SLOW_S + 1), (30, 0.1)):
         answers(pace, at, took)
     assert pace.bearable is Mode.FIVE_SECONDS
@@ -134,7 +152,7 @@ def test_who_never_answers_is_given_more_again_when_it_has_not_waited_for_a_whil
 
 
 def test_who_answers_is_judged_by_its_answers_only():
-    pace = Pace()
+    pace = made()
     answers(pace, 0, SLOW_S + 1)
     pace.look(1_000)
     assert pace.bearable is Mode.SECOND
@@ -142,3 +160,38 @@ def test_who_answers_is_judged_by_its_answers_only():
 
 def test_a_debt_is_called_in_before_the_next_question_comes():
     assert HOLD_S < GIVE_UP_S < ASK_EVERY_S
+
+
+def crowd(size: int) -> tuple[Ours, list[Pace]]:
+    ours = Ours()
+    paces = [made(ours) for _ in range(size)]
+    ours.begin(0)
+    for pace in paces:
+        asked(pace, 0)
+    return ours, paces
+
+
+def test_when_everybody_is_slow_nobody_is_blamed():
+    _, paces = crowd(ENOUGH)
+    assert not any(pace.is_held(20) or pace.is_given_up(20) for pace in paces)
+    for number, pace in enumerate(paces):
+        pace.answered(0, 20 + number / 10)
+    assert {pace.bearable for pace in paces} == {Mode.LIVE}
+
+
+def test_who_is_slow_among_the_quick_is_found_out():
+    _, paces = crowd(100)
+    quick, slow, asleep = paces[:10], paces[10:50], paces[50:]
+    for pace in quick:
+        pace.answered(0, 0.2)
+    for pace in slow:
+        pace.answered(0, 0.2 + SLOW_S + 0.1)
+    assert {pace.bearable for pace in quick} == {Mode.LIVE}
+    assert {pace.bearable for pace in slow} == {Mode.SECOND}
+    assert [pace.is_given_up(GIVE_UP_S + 0.1) for pace in asleep] == [False] * 50
+    assert [pace.is_given_up(GIVE_UP_S + 0.3) for pace in asleep] == [True] * 50
+
+
+def test_a_few_are_judged_by_themselves():
+    _, paces = crowd(ENOUGH - 1)
+    assert all(pace.is_given_up(GIVE_UP_S + 0.1) for pace in paces)
