@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from decimal import Decimal
+from typing import Any, Protocol
 
 import orjson
 from django.test import Client as Browser
@@ -22,10 +23,33 @@ from marketdata.tape.publish import update_of
 from subscriptions.hub import hub
 from tests.subscriptions.conftest import Feed
 from tests.subscriptions.event_reader import EventReader
+from tests.tapes import Tape
 
 Position = tuple[int, int]
 PATIENCE_S = 20
 NOWHERE: Position = (-1, -1)
+
+
+class Witness(Protocol):
+    """Who knows what was really said."""
+
+    def was_said(self, symbol: str, position: Position, price: str) -> bool: ...
+
+    def positions_of(self, symbol: str) -> set[Position]:
+        """All that have been published so far."""
+
+
+class Listener:
+    """The witness of a real tape, which keeps all that it publishes."""
+
+    def __init__(self, tape: Tape) -> None:
+        self._tape = tape
+
+    def was_said(self, symbol: str, position: Position, price: str) -> bool:
+        return any(tick.symbol == symbol and tick.price == Decimal(price) for tick in self._tape.sent)
+
+    def positions_of(self, symbol: str) -> set[Position]:
+        return {(event["e"], event["n"]) for event in self._tape.published(symbol)}
 
 
 class Weather(Feed):
@@ -39,6 +63,12 @@ class Weather(Feed):
 
     def latest(self) -> dict[str, tuple[Position, str]]:
         return {symbol: max(states.items()) for symbol, states in self.published.items() if states}
+
+    def was_said(self, symbol: str, position: Position, price: str) -> bool:
+        return self.published[symbol].get(position) == price
+
+    def positions_of(self, symbol: str) -> set[Position]:
+        return set(self.published[symbol])
 
     def price(self) -> str:
         self._cents += 1
@@ -87,9 +117,9 @@ class Weather(Feed):
 class Knower:
     """What one person has on the screen; every way in which it may be wrong is noted."""
 
-    def __init__(self, name: str, tape: Weather) -> None:
+    def __init__(self, name: str, witness: Witness) -> None:
         self.name = name
-        self._tape = tape
+        self._witness = witness
         self.shown: dict[str, tuple[Position, str]] = {}
         self.faults: list[str] = []
         self.recovered: list[bool] = []
@@ -101,7 +131,7 @@ class Knower:
         before = self.shown.get(symbol, (NOWHERE, ""))
         if position < before[0]:
             self.faults.append(f"{self.name}: {symbol} {position} came after {before[0]}")
-        if self._tape.published[symbol].get(position) != price:
+        if not self._witness.was_said(symbol, position, price):
             self.faults.append(f"{self.name}: {symbol} {position} was never {price}")
         self.shown[symbol] = (position, price)
 
@@ -166,8 +196,8 @@ class SocketReader:
 class _Streaming(Knower):
     """Listens in the background, so that what is sent is seen when it is sent."""
 
-    def __init__(self, name: str, tape: Weather, symbols: list[str], headers: dict[str, str]) -> None:
-        super().__init__(name, tape)
+    def __init__(self, name: str, witness: Witness, symbols: list[str], headers: dict[str, str]) -> None:
+        super().__init__(name, witness)
         self.symbols, self._headers = symbols, headers
         self._listening: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -178,7 +208,7 @@ class _Streaming(Knower):
     async def come(self) -> None:
         """Connect from where it was, and wait for the answer."""
         self._resume = self.positions()
-        self._owed = {symbol: set(self._tape.published[symbol]) for symbol in self.symbols}
+        self._owed = {symbol: self._witness.positions_of(symbol) for symbol in self.symbols}
         self._subscribed.clear()
         await self._connect()
         self._listening = asyncio.create_task(self._listen())
@@ -259,8 +289,8 @@ class EventsPerson(_Streaming):
 
 
 class PollingPerson(Knower):
-    def __init__(self, name: str, tape: Weather, symbols: list[str], headers: dict[str, str]) -> None:
-        super().__init__(name, tape)
+    def __init__(self, name: str, witness: Witness, symbols: list[str], headers: dict[str, str]) -> None:
+        super().__init__(name, witness)
         self._address = f"/api/v1/quotes/?symbols={','.join(symbols)}"
         self._browser = Browser()
         self._browser.cookies.load(headers["cookie"])
