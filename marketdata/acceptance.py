@@ -36,11 +36,16 @@ from marketdata.baseline import (
     trade_marks,
 )
 from marketdata.plausibility import (
+    CENT,
     MAX_AGE_US,
+    MAX_AHEAD_US,
+    MAX_COUNT,
     SIDES,
+    TOO_BIG,
     Refusal,
     broken_sides,
     impossible,
+    sides_are_fine,
     too_fine,
 )
 from marketdata.quotes import Correction, Tick
@@ -109,6 +114,10 @@ class Acceptance:
 
     def judge(self, tick: Tick, now_us: int) -> Verdict:
         seen = self._seen.get(tick.symbol)
+        if seen is not None and self._is_ordinary(tick, seen, now_us):
+            seen.remember(tick, float(tick.price))
+            self.accepted += 1
+            return Verdict((tick,))
         if refusal := self._refusal(tick, seen, now_us):
             self.refused[refusal] += 1
             return REFUSED[refusal]
@@ -122,6 +131,25 @@ class Acceptance:
             self.refused[verdict.refusal] += 1
         self.accepted += len(verdict.ticks)
         return verdict
+
+    def _is_ordinary(self, tick: Tick, seen: Baseline, now_us: int) -> bool:
+        """Whether nothing of what follows could find anything: so are nearly all, and they cost half as much."""
+        price, last, as_of_us = tick.price, seen.last, tick.as_of_us
+        return (
+            type(price) is Decimal
+            and price.same_quantum(CENT)  # which nothing but a number has
+            and CENT <= price < TOO_BIG
+            and last.as_of_us < as_of_us <= now_us + MAX_AHEAD_US
+            and as_of_us >= now_us - self.max_age_us
+            and tick.provider == last.provider
+            and 0 <= tick.size <= MAX_COUNT
+            and 0 <= tick.volume <= MAX_COUNT
+            and seen.is_settled
+            and seen.is_near(float(price))
+            and sides_are_fine(tick)
+            and self.known is None
+            and tick.symbol not in self.splits
+        )
 
     def overdue(self, now_us: int) -> list[Tick]:
         """First prices of another provider, that are believed because nobody has said anything else since."""

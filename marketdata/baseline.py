@@ -66,6 +66,11 @@ class Baseline:
         made.proven = close is not None and 1 / PROVEN_RATIO < ticks[0].price / close < PROVEN_RATIO
         return made
 
+    @property
+    def is_settled(self) -> bool:
+        """Neither a split nor a trade that was taken back has to be minded."""
+        return not self.taken_back and self.split is None and not self.rebase_next
+
     def is_near(self, price: float) -> bool:
         # Within the band around every price of the window is within the band around their median.
         if LOWEST_PART * self.highest <= price <= HIGHEST_PART * self.lowest:

@@ -85,10 +85,10 @@ def rounded(price: Decimal) -> Decimal:
 
 def broken_sides(tick: Tick) -> list[str]:
     """Names of the fields beside the price that cannot be shown or stored."""
-    return [] if _sides_are_fine(tick) else _broken_sides(tick)
+    return [] if sides_are_fine(tick) else _broken_sides(tick)
 
 
-def _sides_are_fine(tick: Tick) -> bool:
+def sides_are_fine(tick: Tick) -> bool:
     """As of nearly all; a quarter of the price of looking at each by name."""
     close, bid, ask = tick.previous_close, tick.bid, tick.ask
     try:

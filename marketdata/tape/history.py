@@ -7,7 +7,7 @@ that their provider may take back are remembered until the minute after theirs i
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,13 +23,6 @@ from marketdata.tape.writing import Said
 KEPT_TRADES, LEAST_KEPT, KEPT_OF_ALL = 1_000, 20, 250_000
 
 
-class _Trade(NamedTuple):
-    provider: str
-    trade_id: str
-    price: Decimal
-    size: int
-
-
 class _Sum(NamedTuple):
     open: Decimal
     high: Decimal
@@ -42,7 +35,8 @@ class _Sum(NamedTuple):
 class _Running:
     """One bar in the making; `minute` counts minutes since 1970.
 
-    It is `base` and then `trades`, which may still be taken back, in order of arrival.
+    It is `base` and then `trades`, which may still be taken back, in order of arrival; or nothing of it can be
+    taken back any more (`is_settled`), and what it is made of is not kept.
     """
 
     minute: int
@@ -51,10 +45,26 @@ class _Running:
     low: Decimal
     close: Decimal
     volume: int
+    is_settled: bool = True
     base: _Sum | None = None
-    trades: list[_Trade] = field(default_factory=list)
+    trades: list[Tick] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, minute: int, tick: Tick) -> _Running:
+        price = tick.price
+        bar = cls(minute, price, price, price, price, tick.size)
+        if tick.trade_id:
+            bar.is_settled, bar.trades = False, [tick]
+        return bar
 
     def add(self, tick: Tick, room: int) -> None:
+        """The trade is remembered if it has a name under which it may be taken back; no more than `room` are."""
+        if not tick.trade_id or len(self.trades) >= room:
+            self.settle()
+        else:
+            if self.is_settled:
+                self.base, self.is_settled = self._sum(), False
+            self.trades.append(tick)
         price = tick.price
         if price > self.high:
             self.high = price
@@ -62,25 +72,17 @@ class _Running:
             self.low = price
         self.close = price
         self.volume += tick.size
-        self.keep(tick, room)
 
-    def keep(self, tick: Tick, room: int) -> None:
-        """Remember the trade if it has a name under which it may be taken back; of no more than `room` trades."""
-        if tick.trade_id and len(self.trades) < room:
-            self.trades.append(_Trade(tick.provider, tick.trade_id, tick.price, tick.size))
-        else:
-            self.forget_trades()
-
-    def forget_trades(self) -> None:
-        """They count, and cannot be taken back any more."""
-        self.base, self.trades = self._sum(), []
+    def settle(self) -> None:
+        """All trades count, and cannot be taken back any more."""
+        if not self.is_settled:
+            self.is_settled, self.trades = True, []
 
     def correct(self, correction: Correction) -> bool:
         """Whether the trade was one of these; the bar is then as if it had not been, or had been right."""
-        name = (correction.provider, correction.trade_id)
         for place, trade in enumerate(self.trades):
-            if trade[:2] == name:
-                right = [] if correction.price is None else [trade._replace(price=correction.price)]
+            if (trade.trade_id, trade.provider) == (correction.trade_id, correction.provider):
+                right = [] if correction.price is None else [replace(trade, price=correction.price)]
                 self.trades[place : place + 1] = right
                 self._sum_up(instead=trade.price)
                 return True
@@ -92,7 +94,7 @@ class _Running:
 
     @property
     def is_empty(self) -> bool:
-        return self.base is None and not self.trades
+        return not self.is_settled and self.base is None and not self.trades
 
     def _sum(self) -> _Sum:
         return _Sum(self.open, self.high, self.low, self.close, self.volume)
@@ -141,10 +143,8 @@ class History:
     def _begin(self, tick: Tick, minute: int, before: _Running | None) -> None:
         if before is not None:
             self._finish(tick.symbol, before)
-        price = tick.price
-        bar = self._running[tick.symbol] = _Running(minute, price, price, price, price, tick.size)
+        bar = self._running[tick.symbol] = _Running.of(minute, tick)
         self._room = min(KEPT_TRADES, max(LEAST_KEPT, KEPT_OF_ALL // len(self._running)))
-        bar.keep(tick, self._room)
         self.closings.begin(tick.symbol, minute, bar, delayed_s=tick.delayed_s)
 
     def _finish(self, symbol: str, bar: _Running) -> None:
@@ -233,8 +233,8 @@ class History:
         for bar in stored:
             if bar.symbol not in self._running:
                 minute = (bar.start - EPOCH) // timedelta(minutes=1)
-                stored_sum = _Sum(bar.open, bar.high, bar.low, bar.close, bar.volume)
-                resumed = self._running[bar.symbol] = _Running(minute, *stored_sum, base=stored_sum)
+                resumed = _Running(minute, bar.open, bar.high, bar.low, bar.close, bar.volume)
+                self._running[bar.symbol] = resumed
                 self.closings.begin(bar.symbol, minute, resumed)
 
     def close(self, symbols: Collection[str]) -> None:
@@ -242,7 +242,7 @@ class History:
         for symbol in symbols:
             self._before.pop(symbol, None)
             if symbol in self._running:
-                self._running[symbol].forget_trades()
+                self._running[symbol].settle()
 
     def open_once(self, symbol: str, now_us: int) -> None:
         """The same for a symbol that does not stream, when its first quote comes in."""

@@ -30,8 +30,9 @@ class Intake:
 
     def take(self, events: Sequence[StreamEvent], wanted: Container[str], now_us: int) -> None:
         """Streamed events. What comes of symbols that are not wanted, or no longer from there, is left out."""
+        routed_to = self._routed_to
         for event in events:
-            if event.symbol not in wanted or self._routed_to(event.symbol) not in (None, event.provider):
+            if event.symbol not in wanted or routed_to(event.symbol) not in (None, event.provider):
                 self.counts[event.provider].refuse(event, NOT_WANTED)
             elif isinstance(event, Tick):
                 self._take(event, now_us)

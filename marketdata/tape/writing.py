@@ -14,12 +14,9 @@ from typing import Any, NamedTuple
 
 from core import live
 from marketdata import freshness
-from marketdata.freshness import Market
-from marketdata.quotes import Quote, Session, Tick, change_of, microseconds, price_text, quote_of
+from marketdata.quotes import Quote, Tick, change_of, microseconds, price_text, quote_of
 from marketdata.symbols import group_name
 from marketdata.tape.publish import update_of
-
-SESSIONS = {session: session.value for session in Session}
 
 
 class Said(NamedTuple):
@@ -35,35 +32,37 @@ class Writer:
 
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
-        self._markets: dict[tuple[str, str], Market] = {}
+        self._markets: dict[
+            tuple[str, str], str
+        ] = {}  # a market's own hash is worked out in Python each time
         self._groups: dict[str, str] = {}
 
     def quotes(self, said: Iterable[Said]) -> list[Quote]:
-        good_for: dict[Market, timedelta] = {}
+        good_for: dict[str, timedelta] = {}
         return [self._quote(*one, self._ttl(one.tick, one.at, good_for)) for one in said]
 
     def updates(self, numbered: Iterable[tuple[Tick, int]], now: datetime) -> list[live.Update]:
         """What to publish now."""
-        good_for: dict[Market, timedelta] = {}
+        now_us, good_for = microseconds(now), dict[str, timedelta]()
         updates = []
         for tick, number in numbered:
             ttl = self._ttl(tick, now, good_for)
             if tick.halted or tick.rebased or tick.delayed_s or tick.replay_date:
                 updates.append(update_of(self._quote(tick, number, now, ttl)))
             else:
-                updates.append(self._update(tick, number, microseconds(now), ttl))
+                updates.append(self._update(tick, number, now_us, ttl))
         return updates
 
     def _quote(self, tick: Tick, number: int, at: datetime, ttl: timedelta) -> Quote:
         return quote_of(tick, received_at=at, ttl=ttl, epoch=self._epoch, seq=number)
 
-    def _ttl(self, tick: Tick, now: datetime, good_for: dict[Market, timedelta]) -> timedelta:
+    def _ttl(self, tick: Tick, now: datetime, good_for: dict[str, timedelta]) -> timedelta:
         """It depends on the market only, and that on provider and symbol."""
         key = (tick.provider, tick.symbol)
         market = self._markets.get(key)
         if market is None:
             provider = freshness.provider_named(tick.provider)
-            market = self._markets[key] = freshness.market_from(provider, tick.symbol)
+            market = self._markets[key] = freshness.market_from(provider, tick.symbol).value
         ttl = good_for.get(market)
         if ttl is None:
             provider = freshness.provider_named(tick.provider)
@@ -90,7 +89,7 @@ class Writer:
         latest = (
             f'{{"t":{tick.as_of_us},"symbol":"{symbol}","price":"{price}","received":{now_us}'
             f',"expires":{now_us + ttl.seconds * 1_000_000},"provider":"{tick.provider}"'
-            f',"session":"{SESSIONS[tick.session]}","volume":{tick.volume or "null"},"epoch":{epoch}'
+            f',"session":"{tick.session}","volume":{tick.volume or "null"},"epoch":{epoch}'
             f',"seq":{number}{_prices(tick, change, percent)}}}'
         )
         return live.Update(symbol, latest.encode(), group, event)

@@ -161,6 +161,7 @@ async def test_a_standby_waits_and_takes_over_at_once_from_an_owner_that_stops(t
 
 async def test_what_a_former_owner_left_open_is_dropped(tape):
     client().hset(STREAMING_KEY, mapping={"GONE": "0", "OTHERS": "1"})
+    client().hset(BEATS_KEY, "1", client().time()[0] + 60)  # another shard lives
     await tape.watch("AAPL")
     tape.start()
     await tape.opens("AAPL")
