@@ -18,7 +18,7 @@ from subscriptions.client import Client
 from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE_QUOTES, Minute, NativeWire, Source, State
 from subscriptions.phases import Phases
-from subscriptions.states import States
+from subscriptions.states import NOWHERE, States
 
 
 class Bars:
@@ -480,6 +480,7 @@ STEPS = st.lists(
         st.tuples(st.just("publish"), st.sampled_from(SYMBOLS)),
         st.tuples(st.just("epoch"), st.sampled_from(SYMBOLS)),
         st.tuples(st.just("flush"), st.sampled_from(SENDING)),
+        st.tuples(st.just("flush"), st.just(None)),
         st.tuples(st.just("mode"), st.sampled_from(list(Mode))),
         st.tuples(st.just("bears"), st.sampled_from([Mode.LIVE, Mode.SECOND, Mode.HALF_MINUTE])),
         st.tuples(st.just("tier"), st.sampled_from([Mode.LIVE, Mode.SECOND])),
@@ -498,7 +499,7 @@ class Story:
         self.table = Table()
         for mode in (*Mode, *Mode):
             self.table.reader(*SYMBOLS, mode=mode)
-        self.reader = self.table.reader()
+        self.reader = self.table.reader(*SYMBOLS)
         self.client = self.reader.client
         self.told: dict[str, tuple[int, int]] = {}
         self._epoch = 1
@@ -520,8 +521,8 @@ class Story:
         self._epoch += 1
         self.publish(symbol)
 
-    def flush(self, mode: Mode) -> None:
-        self.table.flush(mode)
+    def flush(self, mode: Mode | None) -> None:
+        self.table.flush(*([mode] if mode else SENDING))
 
     def mode(self, mode: Mode) -> None:
         self.reader.wants(mode)
@@ -564,7 +565,7 @@ def test_whatever_happens_positions_rise_and_the_end_is_the_newest(steps):
     story.flush(Mode.LIVE)
     story.look()
 
-    assert {symbol: story.told[symbol] for symbol in symbols} == {
+    assert {symbol: story.told.get(symbol, NOWHERE) for symbol in symbols} == {
         symbol: story.table.states.position(symbol) for symbol in symbols
     }
 
