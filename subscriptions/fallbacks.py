@@ -165,6 +165,9 @@ class EventWire(Wire):
     def stale(self, symbols: Collection[str], reason: str) -> str:
         return event("stale", NATIVE.stale(symbols, reason))
 
+    def fresh(self, symbols: Collection[str]) -> str:
+        return event("fresh", NATIVE.fresh(symbols))
+
     def cadence(self, mode: str, reason: str) -> str:
         return event("cadence", NATIVE.cadence(mode, reason))
 

@@ -5,6 +5,7 @@ import random
 import threading
 from collections.abc import AsyncIterator
 
+import orjson
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client as Browser
@@ -19,8 +20,9 @@ from marketdata.models import Ticker
 from subscriptions import client as client_module
 from subscriptions import fallbacks, renewal, streaming, upkeep, watchlist
 from subscriptions.connections import key_of
-from subscriptions.fallbacks import HandOver
-from subscriptions.feeds import State
+from subscriptions.errors import Refused
+from subscriptions.fallbacks import EventWire, HandOver
+from subscriptions.feeds import NATIVE, NativeWire, State
 from subscriptions.hub import hub
 from subscriptions.models import Subscription
 from tests.accounts.keys import make_api_key
@@ -139,6 +141,28 @@ async def test_the_hub_says_heartbeats_and_silence_as_events(demo, feed):
         assert list(heartbeat) == ["type", "t"]
         stale = await reader.next("stale")
         assert stale.data == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
+
+
+def test_no_word_of_the_socket_is_missing_here():
+    words = [name for name in vars(NativeWire) if not name.startswith("_")]
+
+    assert [name for name in words if name not in vars(EventWire)] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "data"),
+    [
+        (lambda wire: wire.stale(["AAPL"], "provider_down"), NATIVE.stale(["AAPL"], "provider_down")),
+        (lambda wire: wire.fresh(["AAPL"]), NATIVE.fresh(["AAPL"])),
+        (lambda wire: wire.cadence("5s", "tier"), NATIVE.cadence("5s", "tier")),
+        (lambda wire: wire.error(Refused("tier_limit", "No.")), NATIVE.error(Refused("tier_limit", "No."))),
+        (lambda wire: wire.heartbeat(7, ack=True), NATIVE.heartbeat(7, ack=False)),
+    ],
+)
+def test_an_event_is_named_after_its_message_and_holds_it(said, data):
+    name = orjson.loads(data)["type"]
+
+    assert said(EventWire({"AAPL": (1, 1)})) == f"event: {name}\ndata: {data}\n\n"
 
 
 async def test_a_comment_comes_now_and_then_whatever_else_is_said(demo, monkeypatch):
