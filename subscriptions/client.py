@@ -11,7 +11,7 @@ from accounts.credentials import Login
 from core import clock
 from subscriptions.cadence import Cadence
 from subscriptions.errors import Refused
-from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Topic, Wire
+from subscriptions.feeds import NATIVE, NATIVE_QUOTES, Feed, Frame, Position, Topic, Wire, topic_of
 from subscriptions.pace import STUCK_S, Pace
 from subscriptions.renewal import Held
 from subscriptions.sending import send_now
@@ -96,7 +96,7 @@ class Client:
     def topics(self) -> Iterator[Topic]:
         for symbol, feeds in self.following.items():
             for source in {feed.source for feed in feeds}:
-                yield symbol, source
+                yield topic_of(symbol, source)
 
     def follows(self, topic: Topic) -> bool:
         return any(feed.source is topic[1] for feed in self.feeds(topic[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -197,7 +198,7 @@ def _symbols(fields: dict[str, Any]) -> list[str]:
     if not isinstance(asked, list) or not 0 < len(asked) <= MAX_SYMBOLS:
         raise Refused("bad_message", f"symbols is a list of 1 to {MAX_SYMBOLS} ticker symbols.")
     try:
-        return list(dict.fromkeys(canonical(one) for one in asked))
+        return list(dict.fromkeys(sys.intern(canonical(one)) for one in asked))
     except InvalidSymbol as error:
         raise Refused("invalid_symbol", str(error)) from error
 

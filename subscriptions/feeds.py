@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import orjson
@@ -30,6 +31,12 @@ class Source(StrEnum):
 
 # Followed of one ticker: the newest price, or its minute bars.
 Topic = tuple[str, Source]
+
+
+@lru_cache(maxsize=20_000)
+def topic_of(symbol: str, source: Source) -> Topic:
+    """One tuple for all who hold it: there are thousands of connections."""
+    return symbol, source
 
 
 class State:

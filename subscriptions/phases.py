@@ -17,7 +17,7 @@ from core import clock, metrics
 from subscriptions import cadence
 from subscriptions.cadence import Mode
 from subscriptions.client import Client
-from subscriptions.feeds import Feed, Minute, Position, Source, State, Topic
+from subscriptions.feeds import Feed, Minute, Position, Source, State, Topic, topic_of
 from subscriptions.states import NOWHERE, States
 
 logger = logging.getLogger(__name__)
@@ -40,11 +40,11 @@ class Phase:
         self.changed: set[Topic] = set()
 
     def follow(self, client: Client, symbol: str, feed: Feed) -> None:
-        topic = (symbol, feed.source)
+        topic = topic_of(symbol, feed.source)
         self.followers.setdefault(topic, {}).setdefault(feed, set()).add(client)
 
     def unfollow(self, client: Client, symbol: str, feed: Feed) -> None:
-        topic = (symbol, feed.source)
+        topic = topic_of(symbol, feed.source)
         feeds = self.followers.get(topic)
         if feeds is None or feed not in feeds:
             return
@@ -206,7 +206,7 @@ class Phases:
 
     def follow(self, client: Client, symbol: str, feed: Feed, known: Position | None = None) -> None:
         """From now on what is newer than `known`, which it was told by another way, or than what there is now."""
-        topic = (symbol, feed.source)
+        topic = topic_of(symbol, feed.source)
         if known is not None:
             client.knows(topic, known)
         elif not client.follows(topic):
@@ -224,7 +224,7 @@ class Phases:
             client.following[symbol] = rest
         else:
             client.following.pop(symbol, None)
-        topic = (symbol, feed.source)
+        topic = topic_of(symbol, feed.source)
         if not client.follows(topic):
             client.known.pop(topic, None)
             client.missed.discard(topic)
@@ -241,10 +241,10 @@ class Phases:
 
     def _follow(self, phase: Phase, client: Client, symbol: str, feed: Feed) -> None:
         phase.follow(client, symbol, feed)
-        self._with[symbol, feed.source].add(phase)
+        self._with[topic_of(symbol, feed.source)].add(phase)
 
     def _unfollow(self, phase: Phase, client: Client, symbol: str, feed: Feed) -> None:
-        topic = (symbol, feed.source)
+        topic = topic_of(symbol, feed.source)
         phase.unfollow(client, symbol, feed)
         if topic not in phase.followers:
             self._with[topic].discard(phase)
@@ -253,7 +253,7 @@ class Phases:
 
     def mark(self, symbol: str, source: Source = Source.QUOTE) -> None:
         """There is news of it for whoever follows it."""
-        topic = (symbol, source)
+        topic = topic_of(symbol, source)
         for phase in self._with.get(topic, ()):
             phase.changed.add(topic)
         self._news.set()

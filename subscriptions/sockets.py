@@ -83,8 +83,8 @@ class Socket:
 
     @classmethod
     def as_asgi(cls) -> Callable[[dict[str, Any], Receive, Send], Awaitable[None]]:
-        async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
-            await cls(scope, receive, send).run()
+        def application(scope: dict[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
+            return cls(scope, receive, send).run()
 
         return application
 
@@ -112,10 +112,17 @@ class Socket:
                 return
             await self._send({"type": "websocket.accept", **self.accepting()})
             await self._guarded(self.opened())
+            self._forget_handshake()
             await self._read()
         finally:
             self._closed = True
             await self._leave()
+
+    def _forget_handshake(self) -> None:
+        """Its headers, which everybody above holds as well: 2 kB that ten thousand connections need not keep."""
+        headers = self.scope.get("headers")
+        if isinstance(headers, list):
+            headers.clear()
 
     def accepting(self) -> dict[str, Any]:
         """What else stands in the answer to the handshake."""
