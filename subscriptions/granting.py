@@ -58,7 +58,7 @@ async def enter(login: Login) -> str:
     limit = limits_of(login.tier).max_connections
     asking = _desk().tasks.start(_desk().places.ask((login.user_id, limit)))
     try:
-        place = await asyncio.shield(asking)
+        place: str | None = await asyncio.shield(asking)
     except asyncio.CancelledError:
         asking.add_done_callback(_give_back)  # a place that nobody waits for any more
         raise
