@@ -488,6 +488,7 @@ STEPS = st.lists(
         st.tuples(st.just("follow"), st.sampled_from(SYMBOLS)),
         st.tuples(st.just("unfollow"), st.sampled_from(SYMBOLS)),
     ),
+    min_size=10,
     max_size=60,
 )
 
@@ -549,7 +550,7 @@ class Story:
         self.told.pop(symbol, None)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(STEPS)
 def test_whatever_happens_positions_rise_and_the_end_is_the_newest(steps):
     """Between changes of mode, busy times, subscriptions and new owners of the tape."""
