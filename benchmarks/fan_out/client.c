@@ -52,7 +52,7 @@ typedef struct {
 
 typedef struct {
     int fd;
-    uint8_t state, group, asleep, wanted;
+    uint8_t state, group, asleep, wanted, mute;
     uint16_t count, close_code;
     uint32_t attempts, left;
     char *cookie, *rest; /* rest: `left` bytes of a frame that has not arrived whole */
@@ -255,6 +255,7 @@ static void lose(Conn *c, int code) {
     if (c->fd >= 0) close(c->fd);
     if (c->state == CONNECTING || c->state == UPGRADING || c->state == SUBSCRIBING) pending--;
     c->fd = -1;
+    c->mute = 0;
     free(c->rest);
     c->rest = NULL;
     c->left = 0;
@@ -272,9 +273,11 @@ static void lose(Conn *c, int code) {
     }
 }
 
-/* What we say is short and the way is free: a connection that takes no more is given up. */
+/* What we say is short and the way is free: a connection that takes no more is given up. Where the other side has
+   closed already nothing is said any more, and what it said before is still read. */
 static int put(Conn *c, const char *data, size_t length) {
-    if (send(c->fd, data, length, MSG_NOSIGNAL) == (ssize_t)length) return 1;
+    if (c->mute || send(c->fd, data, length, MSG_NOSIGNAL) == (ssize_t)length) return 1;
+    if (errno == EPIPE || errno == ECONNRESET) return c->mute = 1;
     broken++;
     lose(c, 1006);
     return 0;
