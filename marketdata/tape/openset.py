@@ -17,11 +17,17 @@ from marketdata.quotes import Quote
 SHARDS_KEY = "tape:shards"
 # By then any price is as old as its own age says, whatever became of its stream.
 LOST_KEPT_US = 86_400_000_000
-# A beat is the time of Redis: who reads it compares it with the same clock.
+# A beat is the time of Redis: who reads it compares it with the same clock. It tells at the same stroke whether there
+# was one before: asked a moment earlier, a Redis that is emptied in between would never be noticed.
 BEAT = """
-local time = redis.call('TIME')
+local known = tonumber(redis.call('GET', KEYS[2]) or 0)
+if known > tonumber(ARGV[2]) then return {known, 0} end
+local time, had_beaten = redis.call('TIME'), redis.call('HEXISTS', KEYS[1], ARGV[1])
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%d.%06d', time[1], time[2]))
+redis.call('SET', KEYS[3], ARGV[3])
+return {known, had_beaten}
 """
+NEVER_TOO_OLD = 2**53
 # Fenced like the quotes: a former owner that wakes up late must not take the symbols of the newer one out of the list.
 # Nor are those touched that another shard has said since.
 WRITE_OPEN = """
@@ -70,15 +76,6 @@ def streaming(symbols: Sequence[str]) -> set[str] | None:
     return {symbol for symbol, shard in zip(symbols, shards, strict=True) if shard in alive}
 
 
-async def heard(redis_client: redis.asyncio.Redis, shard: int) -> tuple[int, bool]:
-    """(the highest epoch that Redis knows of the shard, whether it knows of any beat); raises RedisError."""
-    pipe = redis_client.pipeline(transaction=False)
-    pipe.get(epoch_key(shard))
-    pipe.hexists(BEATS_KEY, str(shard))
-    epoch, has_beaten = await pipe.execute()
-    return int(epoch or 0), bool(has_beaten)
-
-
 async def said_open(redis_client: redis.asyncio.Redis, shard: int) -> set[str]:
     """The symbols that Redis lists for this shard, a former owner's included; raises RedisError."""
     listed: dict[Any, Any] = await redis_client.hgetall(STREAMING_KEY)
@@ -109,12 +106,16 @@ async def write_open(
     )
 
 
-async def beat(redis_client: redis.asyncio.Redis, shard: int, of: int) -> None:
-    """Say that the owner of this shard is alive, and how many shards there are."""
-    pipe = redis_client.pipeline(transaction=False)
-    pipe.eval(BEAT, 1, BEATS_KEY, shard)
-    pipe.set(SHARDS_KEY, of)
-    await pipe.execute()
+async def beat(
+    redis_client: redis.asyncio.Redis, shard: int, of: int, epoch: int = NEVER_TOO_OLD
+) -> tuple[int, bool]:
+    """Say that the owner of this shard is alive, and how many shards there are; not if a newer owner has spoken.
+
+    (the highest epoch that Redis knows of the shard, whether it knew of a beat before); raises RedisError.
+    """
+    keys = (BEATS_KEY, epoch_key(shard), SHARDS_KEY)
+    known, had_beaten = await redis_client.eval(BEAT, len(keys), *keys, shard, epoch, of)
+    return int(known), bool(had_beaten)
 
 
 async def beats(redis_client: redis.asyncio.Redis, shard: int) -> bool:

@@ -226,14 +226,13 @@ class Term:
 
     async def _beat(self) -> None:
         """Say that the owner is alive; notice a newer owner, and a Redis that has forgotten everything."""
-        redis = async_client()
-        known, has_beaten = await openset.heard(redis, self.shard)
+        known, had_beaten = await openset.beat(async_client(), self.shard, self.shards, self.epoch)
         if known > self.epoch:
             raise LeaseLost(known)
         # Publishing raises the epoch again by itself; only a beat writes the beat.
-        if known < self.epoch or not has_beaten or not self._redis_knows:
+        if known < self.epoch or not had_beaten or not self._redis_knows:
+            self._redis_knows = False  # until all is told: the next beat finds this one
             await self._tell_all()
-        await openset.beat(redis, self.shard, self.shards)
         await live.publish(
             live.TAPE_GROUP,
             {

@@ -97,13 +97,21 @@ async def test_what_streams_again_is_not_lost_any_more(redis):
     assert not client().exists(LOST_KEY)
 
 
-async def test_it_is_known_whether_redis_has_heard_of_the_owner(redis):
-    assert await openset.heard(redis, 0) == (0, False)
+async def test_a_beat_tells_whether_redis_knew_of_one_before(redis):
+    assert await openset.beat(redis, 0, 1, epoch=7) == (0, False)
 
     client().set(openset.epoch_key(0), 7)
-    assert await openset.heard(redis, 0) == (7, False)
-    await openset.beat(redis, 0, 1)
-    assert await openset.heard(redis, 0) == (7, True)
+    assert await openset.beat(redis, 0, 1, epoch=7) == (7, True)
+    client().flushall()
+    assert await openset.beat(redis, 0, 1, epoch=7) == (0, False)
+
+
+async def test_nobody_hears_the_beat_of_a_former_owner(redis):
+    client().set(openset.epoch_key(0), 8)
+
+    assert (await openset.beat(redis, 0, 1, epoch=7))[0] == 8
+
+    assert not client().exists(BEATS_KEY, openset.SHARDS_KEY)
 
 
 def test_nobody_can_tell_while_redis_is_away():
