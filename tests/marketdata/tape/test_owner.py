@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from core import clock, leases
 from core.database import in_thread
@@ -68,9 +68,13 @@ async def begin(shard: int = 0, shards: int = 1) -> Office:
 
 
 async def somebody_else_takes_over(shard: int = 0, shards: int = 1) -> int:
-    name = lease_name(shard, shards)
-    await in_thread(lambda: Lease.objects.filter(name=name).update(expires_at="2000-01-01T00:00Z"))
-    return await in_thread(leases.take, name, "there", LONG)
+    def take_over() -> int:
+        name = lease_name(shard, shards)
+        with transaction.atomic():  # or the owner would renew it in between
+            Lease.objects.filter(name=name).update(expires_at="2000-01-01T00:00Z")
+            return leases.take(name, "there", LONG)
+
+    return await in_thread(take_over)
 
 
 async def test_a_term_ends_when_another_took_over_and_writes_nothing_more(tape, monkeypatch):
