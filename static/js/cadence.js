@@ -1,6 +1,7 @@
 // How often this page wants prices, and why: what was chosen, made slower by what the device and the tab say of
 // themselves. The server may make it slower still, and says so.
 export const MODES = ["live", "1s", "5s", "30s", "paused"];
+const SLOW_FOR_MS = 120_000; // the server sees by itself whether it goes on
 const HIDDEN_AFTER_MS = 5_000; // a quick look at another tab says nothing
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -9,8 +10,9 @@ const slowest = (wishes) => wishes.reduce((a, b) => (MODES.indexOf(b.mode) > MOD
 // "change" when it has to be said again.
 export class Cadence extends EventTarget {
   #hidden = false;
-  #timer = 0;
+  #hiddenTimer = 0;
   #slow = false;
+  #slowTimer = 0;
   #paused = false;
   #told = "";
 
@@ -34,8 +36,7 @@ export class Cadence extends EventTarget {
   choose(mode) {
     if (mode === "live") localStorage.removeItem("cadence");
     else localStorage.setItem("cadence", mode);
-    this.#slow = false;
-    this.#tell();
+    this.#setSlow(false);
   }
 
   set paused(paused) {
@@ -56,13 +57,19 @@ export class Cadence extends EventTarget {
 
   // The server gave this connection up because it could not keep up.
   slowDown() {
-    this.#slow = true;
+    this.#setSlow(true);
+    this.#slowTimer = setTimeout(() => this.#setSlow(false), SLOW_FOR_MS);
+  }
+
+  #setSlow(slow) {
+    clearTimeout(this.#slowTimer);
+    this.#slow = slow;
     this.#tell();
   }
 
   #see() {
-    clearTimeout(this.#timer);
-    if (document.hidden) this.#timer = setTimeout(() => this.#hide(true), HIDDEN_AFTER_MS);
+    clearTimeout(this.#hiddenTimer);
+    if (document.hidden) this.#hiddenTimer = setTimeout(() => this.#hide(true), HIDDEN_AFTER_MS);
     else this.#hide(false);
   }
 

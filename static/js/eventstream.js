@@ -3,6 +3,14 @@
 const OPEN_WITHIN_MS = 8_000;
 const SILENCE_MS = 20_000; // the heartbeat comes every 5 s, but proxies hand on late
 const EVENTS = ["subscribed", "quotes", "stale", "fresh", "cadence", "notification", "card", "heartbeat"];
+// What the server says before it ends a stream, as the close codes of a WebSocket.
+const ENDS = {
+  session_ended: 4001,
+  not_authenticated: 4001,
+  connection_limit: 4003,
+  too_slow: 4008,
+  restarting: 4012,
+};
 const ASLEEP = ["hidden", "paused"];
 
 let lastId = ""; // outlives a connection: what comes after it is what we missed
@@ -80,11 +88,17 @@ export class EventStream {
   // "error" is the browser's word for a lost connection and the server's for something it refuses. One that worked
   // is opened again by the browser, with its Last-Event-ID; what brings nothing then is lost.
   #failed(event) {
-    if (event.data) return this.#received(event);
+    if (event.data) return this.#refused(event);
     const comesBack = this.#heard && this.#source.readyState === EventSource.CONNECTING;
     this.#heard = false;
     if (comesBack) this.#watch(OPEN_WITHIN_MS);
     else this.#lost();
+  }
+
+  #refused(event) {
+    this.#received(event);
+    const { code, retry_ms } = JSON.parse(event.data);
+    if (ENDS[code]) this.#lost({ code: ENDS[code], retryMs: retry_ms });
   }
 
   #watch(ms) {
@@ -92,9 +106,9 @@ export class EventStream {
     this.#watchdog = setTimeout(() => this.#lost(), ms);
   }
 
-  #lost() {
+  #lost(why = {}) {
     this.close();
-    this.#handlers.lost({});
+    this.#handlers.lost(why);
   }
 }
 

@@ -29,7 +29,6 @@ class Live extends EventTarget {
   #symbols = new Set();
   #frame = 0;
   #wasLost = false;
-  #wasFrozen = false; // by the browser: then it was not the connection that was slow
   #transport = new Transport(this.#wish, {
     opened: (way) => this.#opened(way),
     message: (message) => this.#received(message),
@@ -58,9 +57,8 @@ class Live extends EventTarget {
     this.cadence.paused = Boolean(this.pausedSince);
     this.cadence.addEventListener("change", () => this.#repace());
     // A ticker that is only looked at stops counting against the plan when its page is left.
-    addEventListener("pagehide", () => this.#transport.follow([], [...this.#symbols]));
+    addEventListener("pagehide", () => this.#transport.leave());
     addEventListener("pageshow", (event) => event.persisted && this.#transport.restart());
-    document.addEventListener("freeze", () => (this.#wasFrozen = true));
     setTimeout(() => this.#goOffline(), 3 * OFFLINE_AFTER_MS);
     this.#transport.open();
     this.#tell("status");
@@ -116,7 +114,7 @@ class Live extends EventTarget {
     this.way = way;
     this.pace = way === "stream" ? this.cadence.wanted : { mode: "live", reason: "chosen" };
     if (this.#wasLost) this.backSince = Date.now();
-    this.#wasLost = this.#wasFrozen = false;
+    this.#wasLost = false;
     this.#book.restart(this.#symbols);
     this.#tell("status");
   }
@@ -164,7 +162,7 @@ class Live extends EventTarget {
   #lost(code) {
     this.#wasLost = Boolean(this.way);
     this.closed = TOLD.includes(code) ? code : 0;
-    if (code === TOO_SLOW && !this.#wasFrozen) this.cadence.slowDown();
+    if (code === TOO_SLOW) this.cadence.slowDown();
     setTimeout(() => this.#goOffline(), OFFLINE_AFTER_MS);
     this.#tell("status");
   }

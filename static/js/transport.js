@@ -83,6 +83,12 @@ export class Transport {
     if (added.length || gone.length) this.#link?.follow(added, gone);
   }
 
+  // The page goes, perhaps to come back: a WebSocket says what it no longer wants, the others just end.
+  leave() {
+    if (this.#way) this.close();
+    else this.follow([], this.#wish.symbols);
+  }
+
   pace() {
     this.#link?.pace();
   }

@@ -52,7 +52,17 @@ class Site:
         self.manage("migrate", "-v", "0")
         self.manage("loaddemo")
         self.manage("shell", "-v", "0", "-c", LOAD_PAST)
-        web = ["-m", "core.web", "-v", "0", "-b", "127.0.0.1", "-p", str(self.port), "config.asgi:application"]
+        web = [
+            "-m",
+            "core.web",
+            "-v",
+            "0",
+            "-b",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "config.asgi:application",
+        ]
         self.roles = {"web": self.run(*web), "tape": self.run("manage.py", "runtape")}
         self.wait()
 

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.test_watchlist import load_sample, price_that_moves
-from tests.browser.ways import FALLEN_MS, Gate, end, often, open_details, way
+from tests.browser.ways import FALLEN_MS, NO_WEBSOCKET, STREAM, Gate, end, often, open_details, way
 
 # Counts in the page itself, where nothing is still on its way.
 WATCH = """window.attempts = window.ends = 0;
@@ -18,6 +18,7 @@ window.WebSocket = class extends Real {
     this.addEventListener("close", () => (window.ends += 1));
   }
 };"""
+SESSION_ENDED = 'event: error\ndata: {"type": "error", "code": "session_ended", "symbols": []}\n\n'
 # What Math.random() says, and the seconds until the next attempt.
 WAITS = [
     (4012, 0.0, 0.5),
@@ -101,7 +102,7 @@ def test_who_has_too_many_pages_open_is_told_and_may_try_at_once(page: Page, gat
     price_that_moves(page, "AAPL")
 
 
-def test_who_was_too_slow_gets_less_from_then_on_until_it_is_chosen_otherwise(page: Page, gate: Gate) -> None:
+def test_who_was_too_slow_gets_less_until_it_is_chosen_otherwise(page: Page, gate: Gate) -> None:
     page.goto("/")
     expect(way(page)).to_have_text("Live")
     gate.close(4008, why="too_slow")
@@ -110,3 +111,11 @@ def test_who_was_too_slow_gets_less_from_then_on_until_it_is_chosen_otherwise(pa
     open_details(page)
     page.get_by_role("button", name="Live", exact=True).click()
     expect(often(page)).to_have_text("As they change")
+
+
+def test_an_event_stream_ends_for_the_same_reasons(page: Page) -> None:
+    page.add_init_script(NO_WEBSOCKET)
+    page.route(STREAM, lambda route: route.fulfill(content_type="text/event-stream", body=SESSION_ENDED))
+    page.goto("/")
+
+    expect(page.locator("[data-strip-title]")).to_have_text("You are logged out", timeout=FALLEN_MS)

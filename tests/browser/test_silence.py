@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.site import Site
 from tests.browser.test_watchlist import load_sample, price_that_moves
-from tests.browser.ways import QUOTES, SOCKET, STREAM
+from tests.browser.ways import QUOTES, SOCKET, STREAM, way
 
 # The promise of the page, with the room a busy test machine needs.
 MARKED_WITHIN_MS = 5_000
@@ -49,6 +49,7 @@ def test_a_lost_connection_says_since_when_and_comes_back(page: Page, alice: str
 
     expect(page.locator(".tool-row [data-age-words]")).to_contain_text("Offline since", timeout=8_000)
     expect(page.locator("tr[data-state=offline]")).to_have_count(3)
+    expect(way(page)).to_have_text("Offline")
     expect(page.locator("[data-strip-text]")).to_contain_text("This is the snapshot of")
 
     page.unroute_all()
