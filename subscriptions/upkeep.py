@@ -136,7 +136,6 @@ class _Chores:
 
     async def renew(self) -> None:
         """Streamed tickers stay wanted while their connections live; rights that went are taken back."""
-        await asyncio.sleep(renewal.RENEW_EVERY_S)
         clients = [client for client in self._hub.clients if client.login]
         held = [client.held() for client in clients]
         for client, had, verdict in zip(clients, held, await in_thread(renewal.review, held), strict=True):
@@ -146,6 +145,7 @@ class _Chores:
             for refused in verdict.lost:
                 await self._hub.unfollow(client, client.lose(refused, had))
             self._follow_tier(client, verdict.tier)
+        await asyncio.sleep(renewal.RENEW_EVERY_S)  # after a failure it is tried again at once
 
     def _follow_tier(self, client: Client, tier: str) -> None:
         fastest = Mode(limits_of(tier).fastest)
