@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import count
 
 from benchmarks.fan_out import audience
 from benchmarks.fan_out.oracle import Findings, judge, right_finals
@@ -18,7 +17,8 @@ ENOUGH = 0.95
 TOO_OLD_MS = 1_000.0
 REST_S = 2.0
 # A few updates a second need a longer window to be counted.
-NAIVE_S = 3.0
+NAIVE_S = 2.5
+WARM_UP_S, QUICK_WARM_UP_S = 1.5, 1.0
 # Who has no last value by then has lost it; a busy machine may need a few seconds for thousands of frames.
 SETTLED_WITHIN_S, LOOK_EVERY_S = 20.0, 1.0
 # What was promised for the full size.
@@ -34,7 +34,7 @@ def play(size: Size, result: Result) -> None:
     with web(size.server) as server, stage(fans, server) as on:
         connect_everybody(on)
         memory_mb = used.memory_mb(server.pid)
-        steps = climb(on, size.rates, size.seconds)
+        steps = climb(on, size.rates, size)
         best = best_of(steps)
         found = verdict(on, result)
         result.figures |= figures_of(best, size.connections, found) | {"server_mb": memory_mb}
@@ -54,7 +54,7 @@ def naive_best(size: Size, fans: audience.Audience, result: Result) -> Step:
     with web("daphne", application=NAIVE) as server, stage(fans, server, kind="naive") as on:
         connect_everybody(on)
         memory_mb = used.memory_mb(server.pid)
-        best = best_of(climb(on, rates, max(size.seconds, NAIVE_S)))
+        best = best_of(climb(on, rates, size, NAIVE_S))
         on.rest(REST_S)
         published = on.publisher.ask("finals")
         right = right_finals(fans.symbols, published["epoch"], published["numbers"])
@@ -72,18 +72,19 @@ def naive_best(size: Size, fans: audience.Audience, result: Result) -> Step:
     return best
 
 
-def climb(on: Stage, rates: Sequence[float], seconds: float) -> list[Step]:
+def climb(on: Stage, rates: Sequence[float], size: Size, at_least_s: float = 0.0) -> list[Step]:
     """Up to the first rate at which values are left out, twice measured; then once between it and the one before."""
+    seconds, warm_up_s = max(size.seconds, at_least_s), WARM_UP_S if size.thorough else QUICK_WARM_UP_S
     steps: list[Step] = []
-    for number, rate in zip(count(), rates):
-        step = on.window(rate, seconds)
+    for number, rate in enumerate(rates):
+        step = on.window(rate, seconds, warm_up_s=warm_up_s)
         if not keeps_up(step):
             on.rest(REST_S)
-            step = max(step, on.window(rate, seconds), key=lambda one: one.share)
+            step = max(step, on.window(rate, seconds, warm_up_s=warm_up_s), key=lambda one: one.share)
         steps.append(step)
         if not keeps_up(step):
-            on.rest(REST_S)
-            if number:
+            if number and size.thorough:
+                on.rest(REST_S)
                 steps.append(on.window((rates[number - 1] + rate) / 2, seconds))
             break
     return steps

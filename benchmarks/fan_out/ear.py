@@ -22,7 +22,8 @@ import orjson
 
 PATTERN = b"asgi__group__tk_*"
 CHUNK = 1 << 20
-TIME = re.compile(rb'"t":(\d+)')
+TOLD = re.compile(rb'"t":(\d+),"e":(\d+),"n":(\d+)')
+NOWHERE = (-1, -1)
 
 
 class Ear:
@@ -33,6 +34,8 @@ class Ear:
         self._reader = hiredis.Reader()
         self._ages: Counter[int] = Counter()
         self._last: dict[bytes, bytes] = {}
+        self._positions: dict[bytes, tuple[int, int]] = {}
+        self._violations = 0
         self._began, self._cpu_s = time.monotonic(), time.process_time()
 
     def run(self) -> None:
@@ -53,10 +56,15 @@ class Ear:
         while (message := self._reader.gets()) is not False:
             if message[0] != b"pmessage":
                 continue
-            found = TIME.search(message[3])
+            found = TOLD.search(message[3])
             if found is not None:
-                self._ages[now_ms - int(found[1])] += 1
-                self._last[message[2]] = message[3]
+                self._take(message[2], message[3], now_ms, *map(int, found.groups()))
+
+    def _take(self, group: bytes, raw: bytes, now_ms: int, time_ms: int, epoch: int, number: int) -> None:
+        self._ages[now_ms - time_ms] += 1
+        self._violations += (epoch, number) <= self._positions.get(group, NOWHERE)
+        self._positions[group] = (epoch, number)
+        self._last[group] = raw
 
     def _answer(self, order: str) -> dict[str, object]:
         if order == "begin":
@@ -68,6 +76,7 @@ class Ear:
                 "seconds": time.monotonic() - self._began,
                 "cpu_s": time.process_time() - self._cpu_s,
                 "ages": sorted(self._ages.items()),
+                "violations": self._violations,
             }
         return dict(map(_price, self._last.values()))
 

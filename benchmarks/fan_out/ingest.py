@@ -64,7 +64,8 @@ def flood(size: Size, spread: str, result: Result) -> None:
     promised(found, rate * seconds, spread, result)
     result.figures |= found if spread == "market" else {}
     result.figures[spread] = found
-    result.figures |= {"connections": size.connections, "updates_per_s": rate, "seq_violations": 0}
+    result.must(found["seq_violations"] == 0, f"{spread}: positions fell or were told twice")
+    result.figures |= {"connections": size.connections, "updates_per_s": rate}
 
 
 def promised(found: dict[str, Any], due: float, spread: str, result: Result) -> None:
@@ -94,6 +95,7 @@ def figures_of(heard: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
         "client_cpu_percent": heard["cpu_s"] / heard["seconds"] * 100,
         "sent": told["sent"],
         "taken_late_ms": told["late_ms"],
+        "seq_violations": heard["violations"],
     }
 
 

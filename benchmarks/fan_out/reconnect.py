@@ -17,13 +17,14 @@ from marketdata.models import Quote
 
 READY_S = 10.0
 PATIENCE_S = 120.0
-HOW = How(under_way=2_000)
+# Nobody waits for anybody else when he comes back.
+HOW = How(under_way=100_000)
 
 
 def play(size: Size, result: Result) -> None:
     fans = audience.logged_in(TICKERS, audience.tastes(size.connections, TICKERS, EACH))
     port = free_port()
-    with web(size.server, port=port) as first, stage(fans, first, how=How()) as on:
+    with web(size.server, port=port) as first, stage(fans, first, how=HOW) as on:
         connect_everybody(on)
         before = on.window(size.rates[0], size.seconds)
         on.load.ask("retry 1")

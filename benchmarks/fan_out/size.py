@@ -20,6 +20,7 @@ class Size:
     server: str = "daphne"
     workers: int = 1
     naive: tuple[int, ...] = NAIVE_CLIMB
+    thorough: bool = True
 
 
 def asked(size: Size, **other: Any) -> Size:
