@@ -6,7 +6,8 @@ rest (4 us for each update), and the script would not get it sooner.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -49,24 +50,27 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
     ) -> bool:
         """False when a higher epoch has published: the caller is no longer the owner. Raises RedisError.
 
-        Many updates are several calls, each of which is fenced. Where one fails, those before it are published.
+        Many updates are several calls at the same time, each of which is fenced; no key may be twice among them.
+        Where one fails, others are published.
         """
+        calls = []
         for start in range(0, max(1, len(updates)), LARGEST_CALL):
             some = updates[start : start + LARGEST_CALL]
             stored = [part for update in some for part in (update.key, update.latest)]
             messages = [(update.group, update.event) for update in some]
-            if not await self._publish((epoch_key, latest_key), epoch, stored, messages):
-                return False
-        return True
+            calls.append(self._publish((epoch_key, latest_key), epoch, stored, messages))
+        return await _all(calls)
 
     async def tell_many(
         self, messages: Sequence[tuple[str, dict[str, Any]]], *, epoch: int, epoch_key: str
     ) -> bool:
         """The same for (group, event) that leave no state behind."""
-        for start in range(0, len(messages), LARGEST_CALL):
-            if not await self._publish((epoch_key,), epoch, [], messages[start : start + LARGEST_CALL]):
-                return False
-        return True
+        return await _all(
+            [
+                self._publish((epoch_key,), epoch, [], messages[start : start + LARGEST_CALL])
+                for start in range(0, len(messages), LARGEST_CALL)
+            ]
+        )
 
     async def forget(self, channel: str) -> None:
         """Nobody receives from it any more: keep no messages for it. Does nothing for one that is not there."""
@@ -89,6 +93,15 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         sent = [part for group, event in messages for part in (channel_of(group), serialize(event))]
         arguments = (epoch, _packed(stored), _packed(sent))
         return bool(await async_client().eval(PUBLISH_FENCED, len(keys), *keys, *arguments))
+
+
+async def _all(calls: Sequence[Coroutine[Any, Any, bool]]) -> bool:
+    # To the end of each, also when one fails: what is said next must not be overtaken by it.
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return all(answers)
 
 
 def _packed(parts: Sequence[str | bytes]) -> bytes:

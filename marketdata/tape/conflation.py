@@ -39,14 +39,16 @@ class Conflator:
             tick = replace(tick, rebased=True)
         self._waiting[symbol] = tick
 
-    def drain(self) -> list[tuple[Tick, int]]:
-        """One turn: the newest tick of each symbol that is due, with its number."""
-        place = self._turn % self._slices
-        due, self._due[place] = self._overdue + self._due[place], []
-        self._overdue = due[self._most :]
-        numbered = self._number(due[: self._most])
-        self._turn += 1
-        return numbered
+    def drain(self, turns: int = 1) -> list[tuple[Tick, int]]:
+        """One turn, or as many as have gone by: the newest tick of each symbol that is due, with its number."""
+        turns = min(turns, self._slices)
+        due, room = self._overdue, turns * self._most
+        for _ in range(turns):
+            place = self._turn % self._slices
+            due, self._due[place] = due + self._due[place], []
+            self._turn += 1
+        self._overdue = due[room:]
+        return self._number(due[:room])
 
     def drain_all(self) -> list[tuple[Tick, int]]:
         """Everything that waits, at the end."""
@@ -57,7 +59,7 @@ class Conflator:
         numbered = []
         for symbol in symbols:
             number = self._numbers[symbol] = self._numbers.get(symbol, 0) + 1
-            self._next_turn[symbol] = self._turn + self._slices
+            self._next_turn[symbol] = self._turn - 1 + self._slices
             numbered.append((self._waiting.pop(symbol), number))
         return numbered
 

@@ -21,14 +21,19 @@ from marketdata.tape.writing import Said, Writer
 class Outlet:
     """Each of `say_…` answers False when a newer owner has spoken, and raises RedisError."""
 
-    def __init__(self, shard: int, epoch: int, conflator: Conflator, history: History) -> None:
+    def __init__(self, shard: int, epoch: int, conflator: Conflator, history: History, turn_s: float) -> None:
         self.writer = Writer(epoch)
+        self._turn_s, self._turn_began = turn_s, clock.monotonic()
         self._shard, self._epoch = shard, epoch
         self._conflator, self._history = conflator, history
         self._latest: dict[str, Tick] = {}
 
     async def say_next(self) -> bool:
-        numbered = self._conflator.drain()
+        """The turns that have gone by since the last call."""
+        now = clock.monotonic()
+        turns = max(1, round((now - self._turn_began) / self._turn_s))
+        self._turn_began = now
+        numbered = self._conflator.drain(turns)
         return not numbered or await self._say(numbered)
 
     async def say_all(self) -> bool:

@@ -42,6 +42,7 @@ RENEW_EVERY_S = 3.0
 STANDBY_EVERY_S = 1.0
 # Browsers cannot show more than ten changes a second; 100 ms keeps a fifth to two thirds of a busy market.
 CONFLATE_EVERY_S = 0.1
+TURN_S = CONFLATE_EVERY_S / conflation.SLICES
 SHORTEST_PAUSE_S = 0.002
 RECONCILE_EVERY_S = 1.0
 # Woken without a rest it looked at the whole demand all the time, and people could watch half as much per second.
@@ -125,7 +126,7 @@ class Term:
         self._intake = Intake(routed_to=self.streams.routed_to, streamed_by=self.streams.streamed_by)
         self.counts = self._intake.counts
         self._history = self._intake.history
-        self._outlet = Outlet(shard, epoch, self._intake.conflator, self._history)
+        self._outlet = Outlet(shard, epoch, self._intake.conflator, self._history, TURN_S)
         self._meter = Meter()
         self._ids: dict[str, int] = {}  # also of what is not wanted any more, and may still be to be written
         self._knowledge = Knowledge(self._intake.acceptance)
@@ -196,12 +197,11 @@ class Term:
                 await asyncio.sleep(pause)
 
     async def _in_turns(self) -> None:
-        """A turn begins when the one before it is done, and everybody else had a moment: under load it takes longer."""
-        seconds = CONFLATE_EVERY_S / conflation.SLICES
+        """When the one before it is done, and everybody else had a moment: under load several turns become one."""
         while True:
             began = clock.monotonic()
             await self._try(self._publish, pause_s=CONFLATE_EVERY_S)
-            await asyncio.sleep(max(SHORTEST_PAUSE_S, seconds - (clock.monotonic() - began)))
+            await asyncio.sleep(max(SHORTEST_PAUSE_S, TURN_S - (clock.monotonic() - began)))
 
     async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:

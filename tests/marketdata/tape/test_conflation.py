@@ -123,6 +123,29 @@ def test_what_finds_no_place_in_a_turn_is_first_in_the_next():
     assert (first, [one.symbol for one, _ in conflator.drain()]) == (["A", "B"], ["C", "D"])
 
 
+@given(PUTS, st.integers(1, 5), st.lists(st.integers(1, 7), min_size=40, max_size=40))
+def test_also_when_turns_are_made_up_for_together_nobody_is_said_too_soon_or_left_out(puts, slices, turns):
+    conflator, now, said = Conflator(slices), 0, {}
+    for symbols, gone_by in zip(puts, turns, strict=False):
+        for symbol in symbols:
+            conflator.put(tick(symbol))
+        now += min(gone_by, slices)
+        for one, _ in conflator.drain(gone_by):
+            assert now - said.get(one.symbol, -slices) >= slices
+            said[one.symbol] = now
+
+    waiting = len(conflator)
+    assert (len(conflator.drain(slices)), len(conflator)) == (waiting, 0)
+
+
+def test_turns_that_are_made_up_for_have_each_their_places():
+    conflator = Conflator(slices=10, most=2)
+    for symbol in "ABCDE":
+        conflator.put(tick(symbol))
+
+    assert [len(conflator.drain(turns)) for turns in (2, 1, 1)] == [4, 1, 0]
+
+
 def test_at_the_end_everything_comes_out_at_once():
     conflator = Conflator(slices=10, most=1)
     for symbol in "ABC":
