@@ -1,7 +1,7 @@
 """Redis clients with explicit time-outs, and a cache that degrades to a miss. Anything in Redis can vanish.
 
 A Redis that is silent, not gone, would cost everybody the whole time-out at each step. So one time-out is enough: for
-a second the synchronous client refuses at once, then one caller looks with a short time-out whether it answers again.
+a second the client refuses at once, then one caller looks with a short time-out whether it answers again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -118,6 +118,86 @@ def client() -> _Client:
     return made
 
 
+def _timed_out(error: BaseException) -> bool:
+    """Also a greeting that was not answered, of which redis-py makes a failure to connect."""
+    return isinstance(error, RedisTimeoutError) or isinstance(error.__cause__, RedisTimeoutError)
+
+
+class _AsyncRetry(AsyncRetry):
+    """As above: once more what was cut, not what timed out."""
+
+    async def call_with_retry(
+        self,
+        do: Callable[[], Awaitable[T]],
+        fail: Callable[..., Any],
+        is_retryable: Callable[[Exception], bool] | None = None,
+        with_failure_count: bool = False,
+    ) -> T:
+        def again(error: Exception) -> bool:
+            return not _timed_out(error)
+
+        return await super().call_with_retry(do, fail, again, with_failure_count)
+
+
+class _AsyncSilence:
+    """The same for the callers of one loop."""
+
+    def __init__(self) -> None:
+        self._until: float | None = None
+
+    async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Raises ConnectionError at once while Redis is silent."""
+        if self._until is not None and await self._lasts(self._until):
+            raise RedisConnectionError("Redis did not answer lately")
+        try:
+            return await operation()
+        except RedisError as error:
+            if _timed_out(error):
+                self._until = clock.monotonic() + LEFT_ALONE_S
+            raise
+
+    async def _lasts(self, until: float) -> bool:
+        if clock.monotonic() < until:
+            return True
+        # The others go on without it while this one looks.
+        self._until = clock.monotonic() + LEFT_ALONE_S
+        if not await _answers_async():
+            return True
+        self._until = None
+        return False
+
+
+async def _answers_async() -> bool:
+    seconds: dict[str, Any] = dict.fromkeys(options(), LOOK_S)
+    retry = AsyncRetry(ConstantBackoff(0), 0)
+    try:
+        async with redis.asyncio.Redis.from_url(settings.REDIS_URL, retry=retry, **seconds) as looking:
+            return bool(await looking.ping())
+    except RedisError:
+        return False
+
+
+class _AsyncPipeline(redis.asyncio.client.Pipeline):
+    silence: _AsyncSilence
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        return await self.silence.ask(lambda: super(_AsyncPipeline, self).execute(raise_on_error))
+
+
+class _AsyncClient(redis.asyncio.Redis):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.silence = _AsyncSilence()
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        return await self.silence.ask(lambda: super(_AsyncClient, self).execute_command(*args, **options))  # type: ignore[no-untyped-call]
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> _AsyncPipeline:
+        made = _AsyncPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        made.silence = self.silence
+        return made
+
+
 _async_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, redis.asyncio.Redis] = (
     weakref.WeakKeyDictionary()
 )
@@ -128,9 +208,8 @@ def async_client() -> redis.asyncio.Redis:
     loop = asyncio.get_running_loop()
     found = _async_clients.get(loop)
     if found is None:
-        retry = AsyncRetry(ConstantBackoff(RETRY_PAUSE_S), RETRIES)
-        found = redis.asyncio.Redis.from_url(settings.REDIS_URL, retry=retry, **options())
-        _async_clients[loop] = found
+        retry = _AsyncRetry(ConstantBackoff(RETRY_PAUSE_S), RETRIES)
+        found = _async_clients[loop] = _AsyncClient.from_url(settings.REDIS_URL, retry=retry, **options())
     return found
 
 

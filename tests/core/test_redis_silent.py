@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core import clock, redis
-from core.redis import LEFT_ALONE_S, client
+from core.redis import LEFT_ALONE_S, async_client, client, close_async_client
 from tests.outages import redis_at
 
 
@@ -132,3 +133,65 @@ def test_when_it_answers_it_is_asked_again(let_down, passing, monkeypatch):
     passing(LEFT_ALONE_S)
 
     assert client().ping()
+
+
+# --- and the same for those who must not wait in a loop
+
+
+# A connection that is new is not even greeted.
+TIMED_OUT = (RedisTimeoutError, RedisConnectionError)
+
+
+@pytest.fixture
+async def let_down_async(silent, passing):
+    with pytest.raises(TIMED_OUT):
+        await async_client().get("a")
+    yield silent
+    await close_async_client()
+
+
+async def test_in_a_loop_what_timed_out_is_not_tried_twice(let_down_async):
+    assert let_down_async.asked == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: async_client().get("a"),
+        lambda: async_client().eval("return 1", 0),
+        lambda: async_client().pipeline(transaction=False).get("a").execute(),
+    ],
+    ids=["command", "script", "pipeline"],
+)
+async def test_in_a_loop_after_one_time_out_nobody_asks_for_a_while(let_down_async, ask):
+    with pytest.raises(RedisConnectionError):
+        await ask()
+
+    assert let_down_async.asked == 1
+
+
+async def test_in_a_loop_a_pipeline_that_times_out_counts_as_well(silent, passing):
+    with pytest.raises(TIMED_OUT):
+        await async_client().pipeline(transaction=False).get("a").execute()
+
+    with pytest.raises(RedisConnectionError):
+        await async_client().get("a")
+    assert silent.asked == 1
+    await close_async_client()
+
+
+async def test_in_a_loop_one_caller_looks_later_and_the_next_go_on_without(let_down_async, passing):
+    passing(LEFT_ALONE_S)
+    asked = [async_client().get("a") for _ in range(3)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [type(answer) for answer in answers] == [RedisConnectionError] * 3
+    assert let_down_async.asked == 2
+
+
+async def test_in_a_loop_when_it_answers_it_is_asked_again(let_down_async, passing, monkeypatch):
+    monkeypatch.setattr(redis, "LOOK_S", 5.0)  # for a loaded machine
+    let_down_async.answers = True
+    passing(LEFT_ALONE_S)
+
+    assert await async_client().ping()
