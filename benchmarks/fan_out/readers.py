@@ -40,6 +40,14 @@ class Answer:
     def __init__(self, reader: asyncio.StreamReader, status: int, headers: dict[str, str]) -> None:
         self._reader, self.status, self.headers = reader, status, headers
 
+    async def refusal(self) -> str:
+        """The status, and the code of the problem."""
+        body = b"".join([piece async for piece in self.pieces()])
+        try:
+            return f"{self.status} {orjson.loads(body)['code']}"
+        except (ValueError, KeyError, TypeError):
+            return str(self.status)
+
     async def pieces(self) -> AsyncIterator[bytes]:
         if self.headers.get("transfer-encoding") == "chunked":
             while size := int(await self._reader.readline(), 16):
@@ -99,7 +107,7 @@ class Events(Reader):
         self._writer = writer
         try:
             if answer.status != 200:
-                raise Broken(answer.status)
+                raise Broken(await answer.refusal())
             text = ""
             async for piece in answer.pieces():
                 *events, text = (text + piece.decode()).split("\n\n")
@@ -158,9 +166,9 @@ class Polling(Reader):
         try:
             if answer.status == 304:
                 return
-            body = b"".join([piece async for piece in answer.pieces()])
             if answer.status != 200:
-                raise Broken(answer.status)
+                raise Broken(await answer.refusal())
+            body = b"".join([piece async for piece in answer.pieces()])
             self._etag = answer.headers.get("etag", "")
             found: Any = orjson.loads(body)
             for quote in found["results"] if isinstance(found, dict) else found:
