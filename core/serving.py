@@ -31,6 +31,16 @@ def raise_open_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def cut(send: Callable[..., Any]) -> None:
+    """Under uvicorn: end a connection whose last words nobody reads, which its own close waits for, for ever.
+
+    Others end it themselves; `send` is what the server gave to the application.
+    """
+    transport = getattr(getattr(send, "__self__", None), "transport", None)
+    if transport is not None:
+        transport.abort()
+
+
 def before_stop(say: Callable[[], None]) -> None:
     """Under Daphne: call `say` when the process is told to stop, and let what it sends go out.
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from accounts.credentials import Login
 from accounts.models import User
-from core import clock, metrics
+from core import clock, metrics, serving
 from core.database import in_thread
 from core.outages import OUTAGES
 from subscriptions import admission, granting, streaming
@@ -135,7 +135,8 @@ class Socket:
                     message = await self._receive()
             except TimeoutError:
                 if self.client.ended:
-                    return  # who does not even close is left
+                    serving.cut(self._send)  # who does not even close is left
+                    return
                 self.end(self.too_late())
                 continue
             finally:

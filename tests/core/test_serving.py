@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -146,10 +147,19 @@ async def test_under_uvicorn_a_client_that_stops_reading_is_let_go_and_delays_no
                     await feed.publish(AAPL=f"{number}.00")
                     while (await next_of(healthy, "quotes"))["q"][0]["p"] != f"{number}.00":
                         pass
+            async with asyncio.timeout(PATIENCE_S):
+                while connected_to(site.port) > 1:
+                    await asyncio.sleep(0.05)
             sleeper.transport.abort()
         await feed.publish(AAPL="0.50")
         assert [one["p"] for one in (await next_of(healthy, "quotes"))["q"]] == ["0.50"]
     assert number > 0
+
+
+def connected_to(port: int) -> int:
+    """How many connections the server holds; the kernel names the address in hexadecimal digits, and 01 is open."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(fields[1].endswith(f":{port:04X}") and fields[3] == "01" for fields in lines)
 
 
 # --- what a process sets up
