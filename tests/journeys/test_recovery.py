@@ -7,17 +7,18 @@ when the weather calms down all have what a fresh reader gets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from random import Random
 
 import pytest
 from channels.layers import get_channel_layer
 from django.test import Client as Browser
+from redis.exceptions import RedisError
 
 from core import clock, live
 from core.database import in_thread
-from core.redis import client, close_async_client
+from core.redis import async_client, client, close_async_client
 from marketdata import attention, cache
 from marketdata.models import Ticker
 from marketdata.providers import registry
@@ -165,6 +166,52 @@ async def test_a_redis_that_comes_back_empty_leaves_nobody_behind(cookie, settin
         await hub().close()
         await get_channel_layer().flush()
         await close_async_client()
+
+
+@pytest.fixture
+def impatient(settings) -> Iterator[None]:
+    """Half a second is long enough to wait for Redis."""
+    settings.REDIS_TIMEOUT_S = 0.5
+    _forget_client()
+    yield
+    _forget_client()
+
+
+def _forget_client() -> None:
+    client().close()
+    client.cache_clear()
+
+
+async def test_while_redis_says_nothing_people_come_and_go_with_what_this_process_knows(
+    impatient, people, settings
+):
+    tape, by_socket, by_events, by_polling = people
+    await tape.says(*SYMBOLS)
+    await by_socket.come()
+    await by_events.come()
+    await by_polling.asks()
+
+    redis_server(settings.REDIS_URL).client_pause(4_000)
+    for _ in range(3):
+        await by_socket.come_back()
+        await by_events.come_back()
+        await by_polling.asks()
+    assert (by_socket.recovered[1:], by_events.recovered[1:]) == ([True] * 3, [True] * 3)
+
+    await asyncio.to_thread(redis_server(settings.REDIS_URL).ping)  # until it speaks again
+    async with asyncio.timeout(20):
+        while not await _speaks():
+            await asyncio.sleep(0.05)
+    await tape.says(*SYMBOLS)
+    await all_agree(*people)
+
+
+async def _speaks() -> bool:
+    """Whether this process asks Redis again."""
+    try:
+        return bool(await async_client().ping())
+    except RedisError:
+        return False
 
 
 @pytest.mark.parametrize("seed", range(3))
