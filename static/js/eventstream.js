@@ -91,8 +91,9 @@ export class EventStream {
     if (event.data) return this.#refused(event);
     const comesBack = this.#heard && this.#source.readyState === EventSource.CONNECTING;
     this.#heard = false;
-    if (comesBack) this.#watch(OPEN_WITHIN_MS);
-    else this.#lost();
+    if (!comesBack) return this.#lost();
+    this.#watch(OPEN_WITHIN_MS);
+    this.#handlers.away();
   }
 
   #refused(event) {

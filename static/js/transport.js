@@ -1,12 +1,14 @@
 // Which way prices come: a WebSocket; where none opens, Server-Sent Events; where none of those, polling. And back up.
-// Waits grow with full jitter from 1 to 30 s, and start anew once a connection has brought something.
+// Waits grow with full jitter and start anew once a connection has brought something.
 import { EventStream } from "./eventstream.js";
 import { Polling } from "./polling.js";
 import { Socket } from "./socket.js";
 
 const WAYS = [Socket, EventStream, Polling];
 const TRIES = 2; // failures in a row before the next way is taken
-const LONGEST_WAIT_S = 30;
+const LONGEST_WAIT_S = 8; // a restart takes a few seconds, and most are back ten seconds after it
+const PATIENT_AFTER = 10; // attempts: then it is no restart
+const PATIENT_WAIT_S = 30;
 const WORKS_AFTER_MS = 3_000; // open for so long counts as much as a message; a proxy that closes does it at once
 const CLIMB_MS = 60_000;
 const CLIMB_SOON_MS = 10_000; // at first, where a WebSocket has worked on this page: it was rather the server's fault
@@ -27,7 +29,9 @@ export class Transport {
   #handlers;
   #way = 0;
   #link = null;
-  #candidate = null; // a WebSocket that is tried while a lower way works
+  #candidate = null; // a better way that is tried while this one works
+  #candidateWay = 0;
+  #goodWay = 0; // the last that has worked
   #worked = false; // this link has
   #socketWorked = false; // a WebSocket has, on this page
   #climbs = 0; // attempts since one worked
@@ -80,7 +84,7 @@ export class Transport {
   }
 
   follow(added, gone = []) {
-    if (added.length || gone.length) this.#link?.follow(added, gone);
+    if (added.length || gone.length) for (const link of this.#links) link.follow(added, gone);
   }
 
   // The page goes, perhaps to come back: a WebSocket says what it no longer wants, the others just end.
@@ -90,7 +94,11 @@ export class Transport {
   }
 
   pace() {
-    this.#link?.pace();
+    for (const link of this.#links) link.pace();
+  }
+
+  get #links() {
+    return [this.#link, this.#candidate].filter(Boolean);
   }
 
   // A link that is no longer ours has nothing to say.
@@ -105,6 +113,7 @@ export class Transport {
         if (link === this.#candidate) this.#stay();
         else if (link === this.#link) this.#lost(why);
       },
+      away: () => link === this.#link && this.#handlers.lost(),
     });
     return link;
   }
@@ -125,6 +134,7 @@ export class Transport {
   #works() {
     this.#worked = true;
     this.#failures = this.#attempt = 0;
+    this.#goodWay = this.#way;
     if (this.#way) return;
     this.#socketWorked = true;
     this.#climbs = 0;
@@ -140,14 +150,18 @@ export class Transport {
 
   #retry(told) {
     if (this.#failures >= TRIES && this.#wish.symbols.length) this.#fall();
-    const longest = Math.min(2 ** this.#attempt++, LONGEST_WAIT_S) * 1000;
-    this.#retryTimer = setTimeout(() => this.open(), told ?? between(0, longest));
+    this.#retryTimer = setTimeout(() => this.open(), told ?? between(0, this.#longestWait()));
   }
 
-  // Below the last way is the first one: then it is rather the server that is away.
+  #longestWait() {
+    const attempt = this.#attempt++;
+    return 1000 * (attempt < PATIENT_AFTER ? Math.min(2 ** attempt, LONGEST_WAIT_S) : PATIENT_WAIT_S);
+  }
+
+  // Below the last way is the one that worked before: then it is rather the server that is away.
   #fall() {
     this.#failures = 0;
-    this.#way = (this.#way + 1) % WAYS.length;
+    this.#way = this.#way + 1 < WAYS.length ? this.#way + 1 : this.#goodWay;
     if (this.#way === 0) this.#stopClimbing();
   }
 
@@ -163,10 +177,11 @@ export class Transport {
     this.#climbTimer = setTimeout(() => this.#climb(), wait);
   }
 
-  // The way that works goes on until the WebSocket has brought something.
-  #climb() {
+  // The best first. The way that works goes on until a better one has brought something.
+  #climb(way = 0) {
     this.#stopClimbing();
-    this.#candidate = this.#made(Socket);
+    this.#candidateWay = way;
+    this.#candidate = this.#made(WAYS[way]);
     this.#candidate.open();
   }
 
@@ -180,7 +195,8 @@ export class Transport {
   #answered(message) {
     if (message.type === "error") return; // a close follows, or something better
     clearTimeout(this.#retryTimer);
-    this.#retryTimer = this.#way = 0;
+    this.#retryTimer = 0;
+    this.#way = this.#candidateWay;
     this.#link?.close();
     this.#link = this.#candidate;
     this.#candidate = null;
@@ -189,6 +205,7 @@ export class Transport {
 
   #stay() {
     this.#candidate = null;
-    this.#climbLater();
+    if (this.#candidateWay + 1 < this.#way) this.#climb(this.#candidateWay + 1);
+    else this.#climbLater();
   }
 }

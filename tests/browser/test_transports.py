@@ -92,6 +92,19 @@ def test_where_a_websocket_has_worked_it_is_soon_tried_again(page: Page, witness
     price_that_moves(page, "AAPL")
 
 
+def test_where_only_event_streams_get_through_polling_is_left_for_them(page: Page, witness) -> None:
+    witness.expect("net::ERR_FAILED")
+    page.add_init_script(NO_WEBSOCKET)
+    page.route(STREAM, lambda route: route.abort())
+    page.goto("/")
+    expect(way(page)).to_have_text("Checking every 5 s", timeout=FALLEN_MS)
+
+    page.unroute_all()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    expect(way(page)).to_have_text("Live over HTTP")
+    price_that_moves(page, "AAPL")
+
+
 def test_polling_says_what_it_has_and_is_told_briefly_when_nothing_is_new(
     page: Page, witness, quiet_tape
 ) -> None:
