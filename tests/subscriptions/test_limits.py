@@ -216,6 +216,29 @@ async def test_who_answered_once_and_then_stops_is_closed_as_too_slow(hours):
         assert hub().clients == set()
 
 
+@pytest.mark.parametrize(
+    ("sleeps_s", "ended"), [(upkeep.MIND_EVERY_S, True), (upkeep.MIND_EVERY_S + 60, False)]
+)
+async def test_nobody_is_closed_for_answers_that_a_process_which_stood_still_has_not_read(
+    screen, monkeypatch, sleeps_s, ended
+):
+    now = [1000.0]
+    await hub().add(screen.client)
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+    screen.client.pace.asked(now[0], 1)
+    screen.client.pace.answered(1, now[0])
+    screen.client.pace.asked(now[0] - GIVE_UP_S, 2)
+
+    async def sleep(_seconds: float) -> None:
+        now[0] += sleeps_s
+
+    with monkeypatch.context() as patch:
+        patch.setattr(upkeep.asyncio, "sleep", sleep)
+        await upkeep._Chores(hub()).mind()
+
+    assert screen.client.ended is ended
+
+
 async def test_who_never_answers_is_not_closed(hours):
     async with Socket(await in_thread(make_user, tier="pro")) as socket:
         for _ in range(3):
