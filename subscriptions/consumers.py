@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
+from redis.exceptions import ResponseError
 
 from accounts.credentials import Login
 from core import clock, metrics
@@ -26,7 +27,8 @@ from subscriptions.streaming import Grant
 
 # More in one message is a mistake or worse; nobody's tier allows it.
 MAX_SYMBOLS = 100
-HINDRANCES: tuple[type[Exception], ...] = (Refused, *OUTAGES)
+# ResponseError: Redis cannot write to its disk.
+HINDRANCES: tuple[type[Exception], ...] = (Refused, *OUTAGES, ResponseError)
 TYPES = ("subscribe", "unsubscribe", "cadence", "ack")
 # No tape has ever counted so far; JSON's numbers end somewhere too.
 LARGEST_NUMBER = 2**53

@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
+from redis.exceptions import ResponseError
+
 from accounts.credentials import Login
 from accounts.models import User
 from core import clock, metrics, serving
 from core.database import in_thread
-from core.outages import OUTAGES
+from core.outages import OUTAGES, outage_of
 from subscriptions import admission, granting, streaming
 from subscriptions.client import Client
 from subscriptions.errors import Refused, TierLimit
@@ -179,7 +181,9 @@ class Socket:
             self.refuse(refused)
         except User.DoesNotExist:
             self.refuse(Refused("session_ended", "You are logged out. Log in and connect again."))
-        except OUTAGES:
+        except (*OUTAGES, ResponseError) as error:
+            if outage_of(error) is None:
+                raise
             self.refuse(unavailable())
 
     # --- coming in

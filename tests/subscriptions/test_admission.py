@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 import pytest
+import redis.exceptions
 from django.conf import settings as django_settings
 from django.test import Client as Browser
 from django.utils import timezone
@@ -348,6 +349,17 @@ async def test_servers_that_are_away_are_told_and_the_connection_is_to_come_agai
         assert await socket.connects()
         assert (await socket.next("error"))["code"] == "unavailable"
         assert await socket.closed() == 4012
+
+
+async def test_a_redis_that_cannot_write_to_its_disk_is_away(monkeypatch):
+    def full(_tickets):
+        raise redis.exceptions.ResponseError("MISCONF Redis is configured to save RDB snapshots")
+
+    monkeypatch.setattr(admission.tickets, "redeem", full)
+    socket = with_ticket("x" * 43)
+    assert await socket.connects()
+    assert (await socket.next("error"))["code"] == "unavailable"
+    assert await socket.closed() == 4012
 
 
 def test_nothing_of_a_session_stands_in_a_log():
