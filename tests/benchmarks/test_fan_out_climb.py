@@ -20,14 +20,21 @@ SIZE = Size(10, (), 0.0)
 class Stage:
     """Delivers up to so many updates per second, the first so many times less."""
 
-    def __init__(self, most: float, disturbed: int = 0):
-        self.most, self.disturbed, self.rates = most, disturbed, []
+    def __init__(self, most: float, disturbed: int = 0, late: int = 0):
+        self.most, self.disturbed, self.late, self.rates = most, disturbed, late, []
 
     def window(self, rate, seconds, *, warm_up_s=0.0):
         self.rates.append(rate)
         self.disturbed -= 1
+        self.late -= 1
         most = 1 if self.disturbed >= 0 else self.most
-        return replace(FINE, rate=rate, offered_per_s=rate * 10, deliveries_per_s=min(rate, most) * 10)
+        return replace(
+            FINE,
+            rate=rate,
+            offered_per_s=rate * 10,
+            deliveries_per_s=min(rate, most) * 10,
+            p95_ms=5_000 if self.late >= 0 else 50,
+        )
 
     def rest(self, seconds):
         """Nothing to wait for."""
@@ -55,6 +62,12 @@ def test_a_step_that_was_disturbed_is_measured_again():
     steps = climb(Stage(most=250, disturbed=1), (100, 200), SIZE)
 
     assert [keeps_up(step) for step in steps] == [True, True]
+
+
+def test_what_was_late_once_is_measured_again_as_well():
+    (step,) = climb(Stage(most=250, late=1), (100,), SIZE)
+
+    assert keeps_up(step)
 
 
 def test_a_quick_climb_does_not_look_between():
