@@ -41,6 +41,8 @@ CLOSE_CODES = {
     "unavailable": 4012,
 }
 NORMAL = 1000
+# A Redis that cannot write to its disk has no class of its own.
+MAYBE_AWAY: tuple[type[Exception], ...] = (*OUTAGES, ResponseError)
 # Nobody's list of symbols is longer; the servers in front of this refuse much larger ones unread.
 MAX_MESSAGE = 16_384
 # As many at once, and as many per minute; acks, cadences and page changes of a person are far below.
@@ -181,7 +183,7 @@ class Socket:
             self.refuse(refused)
         except User.DoesNotExist:
             self.refuse(Refused("session_ended", "You are logged out. Log in and connect again."))
-        except (*OUTAGES, ResponseError) as error:
+        except MAYBE_AWAY as error:
             if outage_of(error) is None:
                 raise
             self.refuse(unavailable())

@@ -50,7 +50,7 @@ class Socket:
             await in_thread(self._browser.force_login, self._user)
         if cookie := self._browser.cookies.get(settings.SESSION_COOKIE_NAME):
             headers = [*headers, (b"cookie", f"{cookie.key}={cookie.value}".encode())]
-        self.communicator = WebsocketCommunicator(URLRouter(websocket_urlpatterns), self._path, headers)
+        self.communicator = WebsocketCommunicator(URLRouter(websocket_urlpatterns), self._path, [*headers])
         connected, _ = await self.communicator.connect(timeout=5)
         return connected
 
