@@ -219,6 +219,7 @@ YAHOO_ENABLED = env.bool("YAHOO_ENABLED", False)
 YAHOO_URL = env.address("YAHOO_URL", "https://query1.finance.yahoo.com", schemes=WEB)
 YAHOO_COOKIE_URL = env.address("YAHOO_COOKIE_URL", "https://fc.yahoo.com", schemes=WEB)
 YAHOO_STREAM_URL = env.address("YAHOO_STREAM_URL", "wss://streamer.finance.yahoo.com", schemes=WEBSOCKET)
+VISITOR_CONNECTIONS = env.int("VISITOR_CONNECTIONS", 10_000)
 MINUTE_BARS_DAYS = env.above_zero("MINUTE_BARS_DAYS", 30)
 LEDGER_DAYS = env.above_zero("LEDGER_DAYS", 400)
 

@@ -82,6 +82,8 @@ def is_ours(origin: str, host: str) -> bool:
         return False
     if any(_covers(urlsplit(trusted), parts) for trusted in settings.CSRF_TRUSTED_ORIGINS):
         return True
+    if settings.SESSION_COOKIE_SECURE and parts.scheme != "https":
+        return False
     name, _ = split_domain_port(parts.netloc)  # "" for one with a user, which no browser says
     same = parts.netloc.lower() == host.lower()
     return same and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from django.conf import settings
 from redis.exceptions import RedisError
 
 from core import clock, live, metrics, serving
@@ -52,6 +53,7 @@ class PriceHub:
 
     def __init__(self) -> None:
         self.clients: set[Client] = set()
+        self.visitors = 0  # of them, without a login
         self.states = States()
         self.silence = Silence()
         self.connections = Connections()
@@ -78,14 +80,23 @@ class PriceHub:
     # --- clients come and go
 
     async def add(self, client: Client) -> None:
+        """Raises Refused("connection_limit") for one visitor too many."""
         if not self._started:
             self._start()
+        if client.login is None:
+            if self.visitors >= settings.VISITOR_CONNECTIONS:
+                raise Refused(
+                    "connection_limit", "Too many visitors are connected. Log in, or come again later."
+                )
+            self.visitors += 1
         self.clients.add(client)
         client.pace.ours = self.ours
         self._phases.place(client)
         metrics.sockets.set(len(self.clients))
 
     async def remove(self, client: Client) -> None:
+        if client in self.clients and client.login is None:
+            self.visitors -= 1
         self.clients.discard(client)
         self._phases.take_out(client)
         metrics.sockets.set(len(self.clients))

@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from accounts.models import User
 from marketdata.models import Ticker
-from subscriptions.errors import TierLimit
 from subscriptions.models import Subscription
 from subscriptions.watchlist import stop_streaming, watch
 
@@ -50,14 +49,23 @@ def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
     (answer,) = grant_many([(user_id, symbols)])
     if isinstance(answer, BaseException):
         raise answer
+    take_places(user_id, answer)
     return answer
 
 
+def take_places(user_id: uuid.UUID | None, granted: Grant) -> None:
+    """For those that are not watched: within the limit, under the lock of this user only. Raises as `grant`."""
+    if user_id is not None and granted.temporary:
+        tickers = Ticker.objects.filter(pk__in=granted.temporary.values())
+        user = User.objects.get(pk=user_id, is_active=True)
+        watch(user, list(tickers), until=timezone.now() + KEEP_FOR)
+
+
 def grant_many(asked: Sequence[Asked]) -> list[Grant | BaseException]:
-    """The same for many who ask at once: a fixed number of queries, but for those who need a place of their own."""
+    """For many who ask at once, in a fixed number of queries; what is `temporary` still has to take its place."""
     now = timezone.now()
     known = _look_up(asked, now)
-    answers = [_answer(user_id, symbols, known, now) for user_id, symbols in asked]
+    answers = [_answer(user_id, symbols, known) for user_id, symbols in asked]
     _touch(known.users, {ticker for ticker, _ in known.tickers.values()}, now)
     return answers
 
@@ -77,17 +85,12 @@ def _look_up(asked: Sequence[Asked], now: datetime) -> _Known:
     return _Known(tickers, users, held)
 
 
-def _answer(
-    user_id: uuid.UUID | None, symbols: Sequence[str], known: _Known, now: datetime
-) -> Grant | BaseException:
+def _answer(user_id: uuid.UUID | None, symbols: Sequence[str], known: _Known) -> Grant | BaseException:
     if user_id is None:
         return _for_visitor(symbols, known)
     if user_id not in known.users:
         return User.DoesNotExist()
-    try:
-        return _for_user(user_id, symbols, known, now)
-    except (TierLimit, User.DoesNotExist) as refused:
-        return refused
+    return _for_user(user_id, symbols, known)
 
 
 def _for_visitor(symbols: Sequence[str], known: _Known) -> Grant:
@@ -99,7 +102,7 @@ def _for_visitor(symbols: Sequence[str], known: _Known) -> Grant:
     )
 
 
-def _for_user(user_id: uuid.UUID, symbols: Sequence[str], known: _Known, now: datetime) -> Grant:
+def _for_user(user_id: uuid.UUID, symbols: Sequence[str], known: _Known) -> Grant:
     """The watchlist freely, demo tickers at the cost of the house, others for a while within the limit.
 
     A ticker that has been retired goes on for those who have it and is given to nobody else.
@@ -107,9 +110,6 @@ def _for_user(user_id: uuid.UUID, symbols: Sequence[str], known: _Known, now: da
     held = known.held[user_id]
     offered = [symbol for symbol in symbols if symbol in held or known.tickers.get(symbol, (0, False))[1]]
     others = [symbol for symbol in offered if _needs_place(symbol, held)]
-    if others:
-        tickers = Ticker.objects.filter(symbol__in=others)
-        watch(User.objects.get(pk=user_id, is_active=True), list(tickers), until=now + KEEP_FOR)
     return Grant(
         symbols=offered,
         unknown=[symbol for symbol in symbols if symbol not in offered],

@@ -366,3 +366,10 @@ def test_nothing_of_a_session_stands_in_a_log():
     login = Login(make_user().pk, "free", session_key="secretsecret")
     assert "secretsecret" not in repr(login)
     assert credentials.Login.__dataclass_fields__["session_key"].repr is False
+
+
+def test_a_page_without_tls_is_not_the_site_where_its_cookies_need_tls(settings):
+    settings.ALLOWED_HOSTS = ["prices.example"]
+    settings.SESSION_COOKIE_SECURE = True
+    assert is_ours("https://prices.example", "prices.example")
+    assert not is_ours("http://prices.example", "prices.example")

@@ -14,9 +14,9 @@ from core.redis import client, close_async_client
 from marketdata.models import Ticker
 from marketdata.quotes import microseconds
 from subscriptions import renewal, streaming, watchlist
+from subscriptions.feeds import State
 from subscriptions.hub import hub
 from subscriptions.models import Subscription
-from subscriptions.feeds import State
 from tests.factories import make_ticker, make_user
 from tests.subscriptions.sockets import Socket
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.test import Client as Browser
 from django.utils import timezone
@@ -68,6 +69,43 @@ async def test_of_fifty_who_connect_at_once_exactly_the_limit_stays_and_the_othe
     for socket in sockets:
         await socket.communicator.disconnect()
     assert (hub().clients, client().exists(key_of(user.pk))) == (set(), 0)
+
+
+async def test_visitors_are_limited_together_and_make_room_when_they_go(settings):
+    settings.VISITOR_CONNECTIONS = 2
+    async with Socket(), Socket(), Socket(await in_thread(make_user)):
+        too_many = Socket()
+        await too_many.connects()
+        assert (await too_many.next("error"))["code"] == "connection_limit"
+        assert await too_many.closed() == 4003
+    async with Socket(), Socket():
+        assert hub().visitors == 2
+
+
+async def test_who_needs_a_place_waits_for_nobody_elses_lock():
+    busy, other = await in_thread(make_user), await in_thread(make_user)
+    tickers = [await in_thread(make_ticker) for _ in range(2)]
+    locked, done = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold() -> None:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=busy.pk)
+            loop.call_soon_threadsafe(locked.set)
+            done.wait(20)
+
+    holding = asyncio.create_task(in_thread(hold))
+    await locked.wait()
+    try:
+        async with Socket(busy) as waits, Socket(other) as goes_on:
+            await waits.say({"type": "subscribe", "symbols": [tickers[0].symbol]})
+            answer = await goes_on.ask({"type": "subscribe", "symbols": [tickers[1].symbol]})
+            assert answer["symbols"] == [tickers[1].symbol]
+            done.set()
+            assert (await waits.next())["symbols"] == [tickers[0].symbol]
+    finally:
+        done.set()
+        await holding
 
 
 async def test_each_tier_has_its_own_number_and_a_visitor_has_none():
