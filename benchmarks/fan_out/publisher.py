@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import gcd
 from typing import Any, Protocol
 
 import django
@@ -81,7 +82,7 @@ class Publisher:
     def __init__(self, outlet: Outlet, base_us: int, symbols: Sequence[str]) -> None:
         self._outlet, self._base_us, self._symbols = outlet, base_us, symbols
         self._numbers = [0] * len(symbols)
-        self._turn = 0
+        self._turn, self._stride = 0, stride(len(symbols))
         self._rate_changed = asyncio.Event()
         self._rate = 0.0
         self._window: Counter[int] = Counter()
@@ -123,7 +124,7 @@ class Publisher:
 
     def _next(self, due_at: float) -> Quote:
         ticker = self._turn
-        self._turn = (ticker + 1) % len(self._symbols)
+        self._turn = (ticker + self._stride) % len(self._symbols)
         self._numbers[ticker] += 1
         self._window[ticker] += 1
         when = self._wall + timedelta(seconds=due_at)
@@ -168,6 +169,11 @@ class Publisher:
                 }
             case _:
                 return {"epoch": EPOCH, "numbers": self._numbers}
+
+
+def stride(count: int) -> int:
+    """Through all tickers in turn, but the liked ones not one after the other: each second is like any other."""
+    return next(step for step in range(max(1, round(0.618 * count)), count + 1) if gcd(step, count) == 1)
 
 
 async def main(kind: str, base_us: str, symbols: str) -> None:

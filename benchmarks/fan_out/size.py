@@ -7,7 +7,7 @@ from typing import Any
 
 TICKERS, EACH = 100, 8
 # Deliveries per second that Channels alone is asked for: it ends between 1,500 and 5,000.
-NAIVE_CLIMB = (600, 1_000, 1_500, 2_000, 2_400, 2_800, 3_200, 3_700, 4_300, 5_000, 6_000, 8_000)
+NAIVE_CLIMB = (1_000, 1_500, 2_000, 2_300, 2_600, 3_000, 3_500, 4_200, 5_000, 6_000, 8_000)
 
 
 @dataclass(frozen=True)
