@@ -32,13 +32,13 @@ FULL = {
     "faults": Size(300, (200,), 60.0),
     "reconnect": Size(2_000, (300,), 3.0),
 }
-QUICK_NAIVE = (1_500, 2_500, 4_000)
+QUICK_NAIVE = (2_000, 3_500)
 QUICK = {
     "compare-daphne": Size(500, (800, 1300, 2000), 1.5, naive=QUICK_NAIVE, thorough=False),
     "compare-uvicorn": Size(
         500, (1000, 1500, 2000), 1.5, server="uvicorn", naive=QUICK_NAIVE, thorough=False
     ),
-    "two-workers": Size(1_000, (1_000,), 5.0, server="uvicorn", workers=2),
+    "two-workers": Size(1_000, (1_000,), 5.0, server="uvicorn", workers=2, thorough=False),
     "daphne": Size(500, (300,), 5.0),
     "idle": Size(1_500, (100,), 6.0),
     "ingest": Size(1_000, (10_000,), 4.0),

@@ -29,6 +29,6 @@ def play(size: Size, result: Result) -> None:
         at_most("p95_ms", step.p95_ms, P95_MS),
         at_most("client_cpu_percent", step.client_cpu_percent, CLIENT_CPU_PERCENT),
     ]
-    if size.workers > 1:
+    if size.workers > 1 and size.thorough:
         result.bars.append(at_least("deliveries_per_s", step.deliveries_per_s, DELIVERIES_PER_S))
     result.baseline["offered_per_s"] = step.offered_per_s
