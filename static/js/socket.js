@@ -1,6 +1,7 @@
 // The live stream over one WebSocket, once: whoever opened it opens another one when it is lost.
 // Every transport has the same shape: open(), close(), follow(added, gone), pace(), isOpen; it reads what is wanted
-// from `wish` and tells `handlers` opened(), message(message), lost({ code, retryMs }) and away(), where it comes back by itself.
+// from `wish` and tells `handlers` opened(), message(message), lost({ code, retryMs }), and away() where it comes back
+// by itself.
 const OPEN_WITHIN_MS = 6_000;
 const SILENCE_MS = 12_000; // the server's heartbeat comes every 5 s; a connection can go silent without closing
 // What the server lets a client say of itself; that it is slow is ours to remember, so it counts as a choice.

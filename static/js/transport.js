@@ -11,7 +11,7 @@ const PATIENT_AFTER = 10; // attempts: then it is no restart
 const PATIENT_WAIT_S = 30;
 const WORKS_AFTER_MS = 3_000; // open for so long counts as much as a message; a proxy that closes does it at once
 const CLIMB_MS = 60_000;
-const CLIMB_SOON_MS = 10_000; // at first, where a WebSocket has worked on this page: it was rather the server's fault
+const CLIMB_SOON_MS = 10_000; // at first, where a better way has worked on this page: it was rather the server's fault
 const LOGGED_OUT = 4001;
 const between = (least, most) => least + Math.random() * (most - least);
 
@@ -31,9 +31,8 @@ export class Transport {
   #link = null;
   #candidate = null; // a better way that is tried while this one works
   #candidateWay = 0;
-  #goodWay = 0; // the last that has worked
+  #bestWay = WAYS.length; // that has worked on this page
   #worked = false; // this link has
-  #socketWorked = false; // a WebSocket has, on this page
   #climbs = 0; // attempts since one worked
   #failures = 0; // in a row, of this way
   #attempt = 0; // in a row, of all
@@ -134,9 +133,8 @@ export class Transport {
   #works() {
     this.#worked = true;
     this.#failures = this.#attempt = 0;
-    this.#goodWay = this.#way;
-    if (this.#way) return;
-    this.#socketWorked = true;
+    if (this.#way > this.#bestWay) return;
+    this.#bestWay = this.#way;
     this.#climbs = 0;
   }
 
@@ -158,11 +156,12 @@ export class Transport {
     return 1000 * (attempt < PATIENT_AFTER ? Math.min(2 ** attempt, LONGEST_WAIT_S) : PATIENT_WAIT_S);
   }
 
-  // Below the last way is the one that worked before: then it is rather the server that is away.
+  // Below the last way is the best one that has worked: then it is rather the server that is away.
   #fall() {
     this.#failures = 0;
-    this.#way = this.#way + 1 < WAYS.length ? this.#way + 1 : this.#goodWay;
-    if (this.#way === 0) this.#stopClimbing();
+    this.#way += 1;
+    if (this.#way === WAYS.length) this.#way = this.#bestWay % WAYS.length;
+    this.#stopClimbing(); // when the next one works it is decided anew how soon
   }
 
   // Nobody is logged in here any more: to come back by ourselves would be as somebody else.
@@ -173,7 +172,7 @@ export class Transport {
 
   #climbLater() {
     const soon = Math.min(CLIMB_SOON_MS * 2 ** this.#climbs++, 2 * CLIMB_MS);
-    const wait = this.#socketWorked ? between(0, soon) : between(0.75 * CLIMB_MS, 1.25 * CLIMB_MS);
+    const wait = this.#bestWay < this.#way ? between(0, soon) : between(0.75 * CLIMB_MS, 1.25 * CLIMB_MS);
     this.#climbTimer = setTimeout(() => this.#climb(), wait);
   }
 
