@@ -39,7 +39,7 @@ TICK_S = 0.05
 INTERVAL_S = {Mode.LIVE: TICK_S, Mode.SECOND: 1.0, Mode.FIVE_SECONDS: 5.0, Mode.HALF_MINUTE: 30.0}
 PHASES = {Mode.LIVE: 5, Mode.SECOND: 10, Mode.FIVE_SECONDS: 10, Mode.HALF_MINUTE: 30}
 # The part of a flush's own duration that the hub must rest after it, so that reading and accepting go on.
-REST_SHARE = 0.25
+REST_SHARE = 0.1
 
 
 def pause_after(flush_s: float) -> float:

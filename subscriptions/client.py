@@ -123,7 +123,7 @@ class Client:
 
     def waits(self, now: float) -> bool:
         """Whether a frame would only lie before a reader who does not read."""
-        return bool(self._sending) or self.pace.is_held(now)
+        return bool(self._sending) or (self.pace.owes and self.pace.is_held(now))
 
     def is_stuck(self, now: float) -> bool:
         """Whether it has stopped reading for good, as far as anybody can wait."""

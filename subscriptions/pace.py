@@ -116,6 +116,11 @@ class Pace:
         if self.bearable is not Mode.LIVE and not self.answers and now - self._waited_at >= RECOVER_AFTER_S:
             self.bearable, self._waited_at = faster(self.bearable), now
 
+    @property
+    def owes(self) -> bool:
+        """Whether a question is open; mostly none is."""
+        return self._asked_at is not None
+
     def owes_for(self, now: float) -> float:
         """Seconds since the open question that are the client's own, 0 where nothing is owed."""
         if self._asked_at is None or not self.answers:

@@ -7,7 +7,7 @@ message of each connection (docs/design/live.md). It reads one message at a time
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -27,7 +27,7 @@ from subscriptions.streaming import Grant
 
 Event = dict[str, Any]
 Receive = Callable[[], Awaitable[Event]]
-Send = Callable[[Event], Awaitable[None]]
+Send = Callable[[Event], Coroutine[Any, Any, None]]
 
 # With which number the connection is closed after an error of this code; docs/reference/stream.md.
 CLOSE_CODES = {
@@ -248,9 +248,10 @@ class Socket:
     def close_code(self, refused: Refused) -> int:
         return CLOSE_CODES.get(refused.code, NORMAL)
 
-    async def _push(self, frame: Frame) -> None:
+    def _push(self, frame: Frame) -> Coroutine[Any, Any, None]:
+        """The server's own sending, with nothing around it: it runs for every frame."""
         key = "text" if isinstance(frame, str) else "bytes"
-        await self._send({"type": "websocket.send", key: frame})
+        return self._send({"type": "websocket.send", key: frame})
 
     async def _close(self, refused: Refused) -> None:
         if self._closed:

@@ -28,8 +28,8 @@ def test_a_quick_flush_keeps_the_beat():
 
 
 def test_a_slow_flush_stretches_the_beat_and_never_uses_the_whole_core():
-    assert pause_after(0.2) == 0.2 * REST_SHARE == 0.05
-    assert pause_after(1.0) == 0.25
+    assert pause_after(0.2) == 0.2 * REST_SHARE > 0
+    assert pause_after(1.0) == REST_SHARE
 
 
 def test_slower_and_faster_go_step_by_step_and_neither_pauses_nor_leaves_the_scale():
