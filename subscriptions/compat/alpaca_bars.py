@@ -30,7 +30,8 @@ from subscriptions.compat.access import Refusal, Wrong
 from subscriptions.compat.bars import EARLIEST, Asked, Windows, merged, stored_bars, zone_of
 
 USUAL_LIMIT, MOST_BARS = 1_000, 10_000
-# Rows read for one page at most, however long the bars are that they are merged into.
+# Rows after which a page ends, however long the bars are that they are merged into: of one symbol no more are read,
+# and no further symbol is begun.
 MOST_ROWS = 20_000
 TIMEFRAME = re.compile(r"([0-9]{1,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)")
 SPANS = {"Min": "minute", "T": "minute", "Hour": "hour", "H": "hour", "Day": "day", "D": "day",
@@ -182,24 +183,24 @@ def page_of(
     """(bars by symbol, the token of the next page or None)."""
     tickers = Ticker.objects.filter(symbol__in=symbols).select_related("quote").order_by("symbol")
     rows: dict[str, list[dict[str, Any]]] = {}
-    room = wish.limit
+    room, unread = wish.limit, MOST_ROWS
     for ticker in tickers if begin is None else [one for one in tickers if one.symbol >= begin.symbol]:
-        if not room:
+        if not room or unread <= 0:
             return rows, Place(ticker.symbol).token()
         resume = begin.bar if begin is not None and begin.symbol == ticker.symbol else None
-        found, more = _read(ticker, wish, resume, room)
+        found, more, read = _read(ticker, wish, resume, room)
         if found:
             rows[ticker.symbol] = [words.bar_of(bar, bar.start) for bar in found]
         if more is not None:
             return rows, Place(ticker.symbol, more).token()
-        room -= len(found)
+        room, unread = room - len(found), unread - read
     return rows, None
 
 
 def _read(
     ticker: Ticker, wish: Wish, resume: datetime | None, room: int
-) -> tuple[list[Bar], datetime | None]:
-    """(at most `room` bars, the stored bar that the next page begins with or None)."""
+) -> tuple[list[Bar], datetime | None, int]:
+    """(at most `room` bars, the stored bar that the next page begins with or None, how many stored ones were read)."""
     windows = _Windows(wish.count, wish.span, zone_of(ticker.symbol))
     start = wish.start or _today(ticker, windows)
     # Twice, for the hour that a clock is put back has all its minutes twice.
@@ -213,7 +214,7 @@ def _read(
     if len(kept) > room:
         kept, more = kept[:room], kept[room][1][0].start
     order = -1 if wish.newest_first else 1
-    return [_sum_of(begin, those[::order], windows) for begin, those in kept], more
+    return [_sum_of(begin, those[::order], windows) for begin, those in kept], more, len(stored)
 
 
 def _grouped(stored: Sequence[Bar], windows: Windows) -> list[tuple[datetime, list[Bar]]]:

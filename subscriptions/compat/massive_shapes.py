@@ -29,6 +29,8 @@ STATUSES = {
     Session.POST: "late_trading",
     Session.CLOSED: "closed",
 }
+# No ticker is longer, `O:` and an option's twenty-one characters included.
+LONGEST = 40
 
 
 # --- symbols
@@ -41,6 +43,8 @@ def ticker_text(symbol: str) -> str:
 
 def meant(text: str) -> str:
     """The canonical symbol that Massive's spelling, or any other, means; raises InvalidSymbol."""
+    if len(text) > LONGEST:  # what is read is remembered, and strangers choose it
+        return canonical(text)
     return symbol_of(text) or canonical(text)
 
 

@@ -128,7 +128,11 @@ class MassiveSocket(Socket):
 
     async def _unsubscribe(self, params: str) -> None:
         """Whatever of it was followed; nothing is wrong with a channel that was not."""
-        gone = {prefix: self._followed_of(prefix, names) for prefix, names in named(params).items()}
+        gone = {
+            prefix: self._followed_of(prefix, names)
+            for prefix, names in named(params).items()
+            if prefix in self.feeds
+        }
         left = {symbol for symbol in self.client.symbols if self._feeds_left(symbol, gone)}
         ending = {symbol for those in gone.values() for symbol in those} - left
         await self.give_up(sorted(ending))
@@ -137,7 +141,7 @@ class MassiveSocket(Socket):
         self.tell([("success", f"unsubscribed to: {channel}") for channel in channels_in(params)])
 
     def _followed_of(self, prefix: str, names: Sequence[str]) -> list[str]:
-        feed = self.feeds.get(prefix)
+        feed = self.feeds[prefix]
         followed = [symbol for symbol in self.client.symbols if feed in self.client.feeds(symbol)]
         if STAR in names:
             return followed

@@ -281,6 +281,25 @@ def test_longer_bars_are_merged_from_whole_windows(ask, sort, limit):
     ][:: 1 if sort == "asc" else -1]
 
 
+def test_a_page_over_many_symbols_reads_no_more_stored_bars_than_one_symbol_may(ask, monkeypatch):
+    monkeypatch.setattr("subscriptions.compat.alpaca_bars.MOST_ROWS", 7)
+    symbols = ["AA", "BB", "CC", "DD", "EE"]
+    for symbol in symbols:
+        ticker = make_ticker(symbol)
+        for minute in range(6):
+            make_minute_bar(ticker, datetime(2026, 3, 2, 15, minute, tzinfo=UTC), "100")
+    asked = {"timeframe": "3Min", "start": "2026-03-02T15:00:00Z", "end": "2026-03-02T16:00:00Z"}
+    found, token = [], ""
+    while token is not None:
+        told = ask("/bars", symbols=",".join(symbols), **asked, page_token=token)[1]
+        found, token = (
+            [*found, {symbol: len(bars) for symbol, bars in told["bars"].items()}],
+            told["next_page_token"],
+        )
+
+    assert found == [{"AA": 2, "BB": 2}, {"CC": 2, "DD": 2}, {"EE": 2}]
+
+
 def test_a_page_with_more_stored_bars_than_may_be_read_goes_on_at_the_next(ask, monkeypatch):
     monkeypatch.setattr("subscriptions.compat.alpaca_bars.MOST_ROWS", 7)
     ticker = make_ticker("AAPL")

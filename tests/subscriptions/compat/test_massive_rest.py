@@ -9,8 +9,13 @@ import pytest
 from django.db import OperationalError
 
 from marketdata import cache
+from marketdata.errors import InvalidSymbol
+from marketdata.instruments import asset_class_of
 from marketdata.models import CorporateAction
+from marketdata.providers.massive_symbols import symbol_of
+from marketdata.providers.spelling import is_canonical
 from marketdata.quotes import ActionKind, NoQuote, Reason
+from subscriptions.compat.massive_shapes import meant
 from tests.accounts.keys import make_api_key
 from tests.factories import (
     make_daily_bar,
@@ -147,6 +152,16 @@ def test_what_is_no_ticker_is_not_found(ask, path, ticker):
     status, body = ask(path.format(ticker))
 
     assert (status, body["status"], body["message"]) == (404, "NOT_FOUND", "Ticker not found.")
+
+
+@pytest.mark.parametrize("text", ["A" * 5_000, "X:" + "A" * 5_000, "O:" + "1" * 5_000])
+def test_a_text_that_is_too_long_for_a_ticker_is_not_kept_in_memory(text):
+    looked_up = [one.cache_info().misses for one in (symbol_of, asset_class_of, is_canonical)]
+
+    with pytest.raises(InvalidSymbol):
+        meant(text)
+
+    assert [one.cache_info().misses for one in (symbol_of, asset_class_of, is_canonical)] == looked_up
 
 
 @pytest.mark.parametrize("spelling", ["BRK.B", "brk-b", "BRK/B"])

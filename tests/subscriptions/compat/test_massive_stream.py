@@ -301,6 +301,18 @@ async def test_only_the_channel_that_was_given_up_falls_silent(key, prices):
         assert [one["ev"] for one in await line.hear()] == ["Q"]
 
 
+async def test_a_channel_that_there_is_not_can_be_unsubscribed_as_well(key, prices):
+    await make_tickers("IBM")
+    async with Massive(key) as line:
+        await line.subscribe("T.IBM")
+
+        assert await line.unsubscribe("A.IBM", "LULD.*", "nonsense") == [
+            ("success", f"unsubscribed to: {channel}") for channel in ("A.IBM", "LULD.*", "nonsense")
+        ]
+        await prices.publish(IBM="1")
+        assert [one["sym"] for one in await line.hear()] == ["IBM"]
+
+
 async def test_a_star_is_the_watchlist_of_this_market(user, key, prices):
     for ticker in await make_tickers("IBM", "BTC-USD"):
         await in_thread(make_subscription, user, ticker)
