@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+from typing import Any
 
 
 def without_trace(record: logging.LogRecord) -> bool:
@@ -21,6 +23,18 @@ def without_query(record: logging.LogRecord) -> bool:
 
 
 def hide_queries() -> None:
-    """In what uvicorn says of requests; it has set its own loggers up before it loads us. Daphne says no query."""
-    for name in ("uvicorn.error", "uvicorn.access"):
+    """In what servers say of requests: uvicorn, which has set its own loggers up before it loads us, and Daphne."""
+    for name in ("uvicorn.error", "uvicorn.access", "daphne.server"):
         logging.getLogger(name).addFilter(without_query)
+    if access := sys.modules.get("daphne.access"):
+        _hide_in(access.AccessLogGenerator)
+
+
+def _hide_in(generator: type[Any]) -> None:
+    """Daphne's log of accesses, which it writes unless it is told `-v 0`, is no logger."""
+    written = generator.write_entry
+
+    def write_entry(self: Any, **said: Any) -> None:
+        written(self, **{**said, "request": said["request"].partition("?")[0]})
+
+    generator.write_entry = write_entry

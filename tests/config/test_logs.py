@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import logging
+from io import StringIO
 
 import pytest
+from daphne import access
+
+from config import logs
 
 
 def test_a_request_for_a_foreign_host_is_one_line_without_a_trace(client, caplog):
@@ -37,13 +41,33 @@ def test_what_goes_wrong_otherwise_keeps_its_trace(caplog):
             '%s - "%s %s HTTP/%s" %d',
             ("127.0.0.1:5", "GET", "/x?apiKey=ot_secret", "1.1", 200),
         ),
+        (
+            "daphne.server",
+            "Application instance %r for connection %s took too long to shut down and was killed.",
+            ("127.0.0.1:5", "<WebRequest at 0x7f method=GET uri=/x?token=ot_secret clientproto=HTTP/1.1>"),
+        ),
     ],
 )
-def test_what_uvicorn_says_of_a_request_has_no_query_in_which_a_key_may_stand(caplog, name, said, arguments):
-    import config.asgi  # noqa: F401, PLC0415 -- what uvicorn loads
+def test_what_a_server_says_of_a_request_has_no_query_in_which_a_key_may_stand(caplog, name, said, arguments):
+    import config.asgi  # noqa: F401, PLC0415 -- what a server loads
 
     caplog.set_level("INFO", name)
     logging.getLogger(name).info(said, *arguments)
 
     assert "ot_secret" not in caplog.text
     assert "127.0.0.1:5" in caplog.text
+
+
+def test_what_daphne_says_of_a_request_has_no_query_in_which_a_key_may_stand(monkeypatch):
+    class Generator(access.AccessLogGenerator):
+        """Changed instead of the real one."""
+
+    monkeypatch.setattr(access, "AccessLogGenerator", Generator)
+    said = {"method": "GET", "path": "/compat/finnhub/api/v1/quote?symbol=IBM&token=ot_secret", "status": 200}
+    written = StringIO()
+
+    logs.hide_queries()
+    Generator(written)("http", "complete", {**said, "client": "127.0.0.1:5", "size": 7})
+
+    assert '"GET /compat/finnhub/api/v1/quote" 200 7' in written.getvalue()
+    assert "ot_secret" not in written.getvalue()
