@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -128,7 +128,10 @@ async def _redeem(keys: Sequence[str]) -> list[Login | None]:
 def _redeemed(asked: set[str]) -> dict[str, Login]:
     found = tickets.redeem(asked)
     valid = credentials.still_valid(set(found.values())) if found else {}
-    return {ticket: login for ticket, login in found.items() if login in valid}
+    # The tier is today's: limits are counted by it.
+    return {
+        ticket: replace(login, tier=valid[login].tier) for ticket, login in found.items() if login in valid
+    }
 
 
 async def _answer(ask: Callable[[set[str]], Mapping[str, Login]], keys: Sequence[str]) -> list[Login | None]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -78,7 +79,9 @@ class StreamQuery(serializers.Serializer[Any]):
 async def stream(request: HttpRequest) -> HttpResponseBase:
     """GET only. What is refused is refused before the stream begins, with a status that says why."""
     if request.method != "GET":
-        return plain_problem(HTTPStatus.METHOD_NOT_ALLOWED).response(request)
+        return replace(plain_problem(HTTPStatus.METHOD_NOT_ALLOWED), headers={"Allow": "GET"}).response(
+            request
+        )
     if not isinstance(
         request, ASGIRequest
     ):  # a server of another kind would collect the stream until it ends
@@ -101,7 +104,7 @@ async def _opened(request: ASGIRequest, query: dict[str, Any]) -> EventStream:
     if login is None and not set(symbols) <= set(settings.DEMO_SYMBOLS):
         raise Refused("not_authenticated", "Log in to stream more than the demo tickers.")
     text = request.headers.get("Last-Event-ID") or request.GET.get("last_event_id", "")
-    opened = EventStream(login, Mode(query["cadence"]))
+    opened = EventStream(login, Mode(query["cadence"]), request.scope.get("onetape.cut"))
     try:
         await opened.begin(symbols, positions.read(text))
     except BaseException:
@@ -222,8 +225,10 @@ def _done(turn: asyncio.Future[None] | None) -> None:
 class EventStream:
     """One answer: what Django iterates over. It tells us by `close`, from a thread, that the answer has ended."""
 
-    def __init__(self, login: Login | None, mode: Mode) -> None:
+    def __init__(self, login: Login | None, mode: Mode, cut: Callable[[], None] | None = None) -> None:
+        """`cut` ends the connection without waiting for what lies in it unread, where the server lets us."""
         self._frames = HandOver()
+        self._cut_connection = cut
         self.client = Client(self._frames.put, login, close=self._end)
         self.client.cadence.chosen = mode
         self._place: str | None = None
@@ -285,6 +290,8 @@ class EventStream:
 
     def _cut(self) -> None:
         if self._reader is not None and not self._left:
+            if self._cut_connection is not None:
+                self._cut_connection()
             self._reader.cancel()
         self._leave_soon()
 

@@ -18,6 +18,7 @@ from accounts.credentials import Login
 from accounts.models import ApiKey, User
 
 
+@method_decorator(never_cache, name="dispatch")
 class Me(APIView):
     def get(self, request: Request) -> Response:
         return Response(MeSerializer(_user(request)).data)

@@ -73,6 +73,7 @@ def test_me_tells_the_account_and_its_limits(who, alice, request):
         "tier": "pro",
         "limits": {"max_tickers": 10, "max_connections": 20, "max_api_keys": 5, "fastest": "live"},
     }
+    assert "no-store" in response["Cache-Control"]
 
 
 @pytest.mark.parametrize("url", [ME, KEYS, f"{KEYS}1/", TICKETS])

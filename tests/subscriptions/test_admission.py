@@ -311,6 +311,13 @@ async def test_a_user_switched_off_after_the_ticket_was_given_does_not_get_in():
     assert await refused_after_accept(with_ticket(ticket)) == "not_authenticated"
 
 
+async def test_a_ticket_from_before_a_smaller_plan_opens_what_that_plan_gives():
+    user = await in_thread(make_user, tier="pro")
+    ticket = await ticket_of(user)
+    await in_thread(User.objects.filter(pk=user.pk).update, tier="free")
+    assert await admission.login_of(Brought(ticket=ticket)) == Login(user.pk, "free")
+
+
 # --- many at a time
 
 

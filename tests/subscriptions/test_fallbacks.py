@@ -4,6 +4,7 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import orjson
 import pytest
@@ -323,6 +324,8 @@ async def test_it_can_only_be_got(demo, method):
     async with EventReader(STREAM + "AAPL", {"cookie": "csrftoken=" + "a" * 32}, method=method) as reader:
         await reader.ends()
         assert reader.status in ((405,) if method in ("HEAD", "OPTIONS") else (403, 405))
+        if reader.status == 405:
+            assert reader.headers["allow"] == "GET"
 
 
 @pytest.mark.parametrize("said", ["Api-Key nonsense", "Bearer abc", "Basic YTpi"])
@@ -477,7 +480,9 @@ async def test_who_never_reads_again_is_given_up_and_cut_off(demo, monkeypatch):
     monkeypatch.setattr(client_module, "STUCK_S", 0.3)
     monkeypatch.setattr(upkeep, "MIND_EVERY_S", 0.05)
     monkeypatch.setattr(fallbacks, "LAST_WORDS_S", 0.1)
+    aborted = asyncio.Event()
     async with EventReader(STREAM + "AAPL") as reader:
+        reader.transport = SimpleNamespace(abort=aborted.set)  # as uvicorn has it beside its `send`
         await reader.next("subscribed")
         reader.gate.clear()
         async with asyncio.timeout(20):
@@ -487,6 +492,7 @@ async def test_who_never_reads_again_is_given_up_and_cut_off(demo, monkeypatch):
                 if reader.ended.is_set():
                     break
         assert reader.ended.is_set()
+        assert aborted.is_set()
     await nobody_is_left()
 
 
