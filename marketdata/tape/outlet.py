@@ -30,10 +30,7 @@ class Outlet:
 
     async def say_next(self) -> bool:
         """The turns that have gone by since the last call."""
-        now = clock.monotonic()
-        turns = max(1, round((now - self._turn_began) / self._turn_s))
-        self._turn_began = now
-        numbered = self._conflator.drain(turns)
+        numbered = self._conflator.drain(self._turns_gone_by())
         return not numbered or await self._say(numbered)
 
     async def say_all(self) -> bool:
@@ -57,6 +54,13 @@ class Outlet:
         """What is not wanted any more need not be repeated."""
         for symbol in symbols:
             self._latest.pop(symbol, None)
+
+    def _turns_gone_by(self) -> int:
+        """At least one. What was rounded off counts in the next call, or the turns of a second would not be as many."""
+        now = clock.monotonic()
+        turns = max(1, round((now - self._turn_began) / self._turn_s))
+        self._turn_began = min(self._turn_began + turns * self._turn_s, now + self._turn_s / 2)
+        return turns
 
     async def _say(self, numbered: Sequence[tuple[Tick, int]]) -> bool:
         """What fails counts as said for PostgreSQL all the same; it comes again with another number."""

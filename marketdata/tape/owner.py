@@ -153,9 +153,14 @@ class Term:
         return True
 
     async def _look_for_former(self) -> None:
-        """A former owner that still beats may have its connections open, of which a key may have only one."""
+        """A former owner that still beats may have its connections open, of which a key may have only one.
+
+        What it listed streams no more: our first beat must not bring that to life again.
+        """
         if await openset.beats(async_client(), self.shard):
             self.streams.not_before = clock.monotonic() + FORMER_BEATS * BEAT_EVERY_S
+        if await self._outlet.say_epoch():  # else the first beat tells how far epochs must rise
+            await self._saying.say_all(())
 
     def _begin(self) -> None:
         """Each of these is part of the term: when one fails, the term fails, and the process with it."""
@@ -233,16 +238,8 @@ class Term:
         if known < self.epoch or not had_beaten or not self._redis_knows:
             self._redis_knows = False  # until all is told: the next beat finds this one
             await self._tell_all()
-        await live.publish(
-            live.TAPE_GROUP,
-            {
-                "type": live.TAPE_BEAT,
-                "shard": self.shard,
-                "of": self.shards,
-                "e": self.epoch,
-                "t": clock.now_us() // 1000,
-            },
-        )
+        told = {"shard": self.shard, "of": self.shards, "e": self.epoch, "t": clock.now_us() // 1000}
+        await live.publish(live.TAPE_GROUP, {"type": live.TAPE_BEAT, **told})
 
     async def _tell_all(self) -> None:
         """Raise the epoch in Redis, then say again all that streams and the last quote of each."""
@@ -348,7 +345,7 @@ class Term:
                 await in_thread(
                     self._write, lambda: store.store_ticked(self._outlet.writer.quotes(said), self._ids)
                 )
-            except DATABASE_ERRORS:
+            except BaseException:  # when cancelled as well: the write may not have begun
                 self._history.put_back_said(said)
                 raise
 
@@ -357,7 +354,7 @@ class Term:
         if minutes or days:
             try:
                 await in_thread(self._write, lambda: history.write_bars(minutes, days, self._ids))
-            except BaseException:  # when cancelled as well: the write may not have begun
+            except BaseException:  # likewise
                 self._history.put_back_bars(minutes, days)
                 raise
 

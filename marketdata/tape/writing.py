@@ -18,6 +18,8 @@ from marketdata.quotes import Quote, Tick, change_of, microseconds, price_text, 
 from marketdata.symbols import group_name
 from marketdata.tape.publish import update_of
 
+MICROSECOND = timedelta(microseconds=1)
+
 
 class Said(NamedTuple):
     """A tick, as which number it was said, and when."""
@@ -88,7 +90,7 @@ class Writer:
             event["a"] = price_text(tick.ask)
         latest = (
             f'{{"t":{tick.as_of_us},"symbol":"{symbol}","price":"{price}","received":{now_us}'
-            f',"expires":{now_us + ttl.seconds * 1_000_000},"provider":"{tick.provider}"'
+            f',"expires":{now_us + ttl // MICROSECOND},"provider":"{tick.provider}"'
             f',"session":"{tick.session}","volume":{tick.volume or "null"},"epoch":{epoch}'
             f',"seq":{number}{_prices(tick, change, percent)}}}'
         )

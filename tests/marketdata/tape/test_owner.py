@@ -16,7 +16,7 @@ from core.embedded.throwaway import Throwaway
 from core.models import Lease
 from core.redis import client, close_async_client
 from marketdata import demand, polling, store
-from marketdata.cache import BEATS_KEY, decode
+from marketdata.cache import BEATS_KEY, STREAMING_KEY, decode
 from marketdata.models import MinuteBar, Ticker
 from marketdata.models import Quote as QuoteRow
 from marketdata.providers import registry
@@ -320,12 +320,7 @@ def is_listening() -> bool:
     return client().pubsub_numsub(demand.WAKE_CHANNEL)[0][1] > 0
 
 
-async def test_bars_whose_write_was_cancelled_are_written_with_the_next_one(tape, monkeypatch):
-    office = await begin()
-    term = office.term
-    await office.end()
-    term.open = {"AAPL"}
-    term.on_ticks([Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted")])
+async def cancel_during_write(write, monkeypatch) -> None:
     began = asyncio.Event()
 
     async def hang(*_):
@@ -333,12 +328,33 @@ async def test_bars_whose_write_was_cancelled_are_written_with_the_next_one(tape
         await asyncio.Event().wait()
 
     monkeypatch.setattr(owner, "in_thread", hang)
-    task = asyncio.create_task(term._store_bars())
+    task = asyncio.create_task(write())
     await began.wait()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
+
+async def test_bars_whose_write_was_cancelled_are_written_with_the_next_one(tape, monkeypatch):
+    office = await begin()
+    term = office.term
+    await office.end()
+    term.open = {"AAPL"}
+    term.on_ticks([Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted")])
+
+    await cancel_during_write(term._store_bars, monkeypatch)
+
     assert [bar.close for bar in term._history.take_minute_bars()] == [1]
+
+
+async def test_quotes_whose_write_was_cancelled_are_written_with_the_next_one(tape, monkeypatch):
+    office = await begin()
+    term = office.term
+    await office.end()
+    term._history.add_said(Said(Tick("AAPL", Decimal(1), 1, 1, clock.now_us(), "scripted"), 7, clock.now()))
+
+    await cancel_during_write(term._store_quotes, monkeypatch)
+
+    assert [said.number for said in term._history.take_said()] == [7]
 
 
 async def test_a_minute_that_is_over_is_told_once_to_the_group(tape, monkeypatch):
@@ -376,3 +392,21 @@ async def test_a_bar_that_closes_under_a_former_owner_ends_its_term(tape):
 
     with pytest.raises(owner.LeaseLost):
         await term._close_bars()
+
+
+async def test_the_first_beat_does_not_bring_the_list_of_a_former_owner_to_life(tape, monkeypatch):
+    client().hset(STREAMING_KEY, "AAPL", "0")
+    client().hset(BEATS_KEY, "0", client().time()[0] - 60)
+    listed: list[set[str]] = []
+    beat = openset.beat
+
+    async def noted(*args) -> tuple[int, bool]:
+        listed.append(tape.said_open())
+        return await beat(*args)
+
+    monkeypatch.setattr(openset, "beat", noted)
+    office = await begin()
+    await tape.until(lambda: listed)
+    await office.end()
+
+    assert listed[0] == set()

@@ -55,10 +55,10 @@ def test_the_state_can_be_read_as_the_quote():
 @pytest.mark.parametrize("symbols", [("AAPL", "MSFT"), ("AAPL", "BTC-USD", "EURUSD=X", "0700.HK")])
 def test_each_market_has_its_own_time_to_live(symbols):
     ticks = [Tick(symbol, Decimal(5), 1, 1, 1_772_465_400_000_000, "scripted") for symbol in symbols]
-    night = NOW + timedelta(hours=9)
+    night, before_open = NOW + timedelta(hours=9), NOW - timedelta(minutes=62)
     writer = Writer(2**33)
 
-    for now in (NOW, night):
+    for now in (NOW, night, before_open):
         assert writer.updates([(tick, 1) for tick in ticks], now) == [
             update_of(slowly(tick, 1, now)) for tick in ticks
         ]
