@@ -338,7 +338,10 @@ class Look:
 
 
 async def read_latest(symbols: Sequence[str]) -> Look:
-    """One round trip for any number of symbols; raises RedisError."""
+    """One round trip for as many symbols as anybody asks for; raises RedisError."""
+    if len(symbols) > MOST_AT_ONCE:
+        some, rest = await read_latest(symbols[:MOST_AT_ONCE]), await read_latest(symbols[MOST_AT_ONCE:])
+        return Look(some.latest | rest.latest, some.listed | rest.listed, some.lost | rest.lost, rest.alive)
     answer = await async_client().eval(LOOK, len(LOOK_KEYS), *LOOK_KEYS, *symbols)
     *columns, beats, now = _read(answer)
     latest, listed, lost = (_known(symbols, column) for column in columns)

@@ -233,6 +233,19 @@ def test_asking_for_nothing_asks_nobody():
         assert metrics.redis_failures.labels(used_by="quotes")._value.get() == before
 
 
+async def test_more_symbols_than_a_script_can_hand_on_are_read_as_well():
+    cache.fill_redis([EXTREME])
+    client().hset(STREAMING_KEY, "S8999", "0")
+    client().hset(LOST_KEY, "S0", microseconds(EXTREME.as_of))
+    symbols = [*(f"S{number}" for number in range(9_000)), "BRK.A"]
+
+    assert cache.from_redis(symbols) == {"BRK.A": Found(EXTREME, streaming=False)}
+    assert await cache.read_latest(symbols) == cache.Look(
+        {"BRK.A": encode(EXTREME)}, frozenset({"S8999"}), {"S0": EXTREME.as_of}, alive=False
+    )
+    await close_async_client()
+
+
 async def test_the_latest_of_many_come_raw_with_the_tapes_sign_of_life():
     cache.fill_redis([EXTREME])
 
