@@ -42,12 +42,12 @@ async def publish(group: str, event: dict[str, Any]) -> None:
 
 
 async def publish_many(updates: Sequence[Update], *, epoch: int, epoch_key: str, latest_key: str) -> bool:
-    """Store and tell all updates in one fenced call; False when `epoch` is no longer the highest."""
+    """Store and tell all updates, fenced, hundreds in one call; False when `epoch` is no longer the highest."""
     return await _layer().publish_many(updates, epoch=epoch, epoch_key=epoch_key, latest_key=latest_key)
 
 
 async def tell_many(messages: Sequence[tuple[str, dict[str, Any]]], *, epoch: int, epoch_key: str) -> bool:
-    """Tell each (group, event) in one fenced call; False when `epoch` is no longer the highest."""
+    """Tell each (group, event) likewise; False when `epoch` is no longer the highest."""
     return await _layer().tell_many(messages, epoch=epoch, epoch_key=epoch_key)
 
 

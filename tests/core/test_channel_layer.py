@@ -87,7 +87,7 @@ async def test_epochs_are_compared_as_numbers(layer):
     assert not await publish(layer, 9)
 
 
-async def test_thousands_of_updates_go_in_one_call(layer):
+async def test_thousands_of_updates_are_all_stored(layer):
     updates = [update(f"s{number}", "x" * 200, n=number) for number in range(3000)]
 
     assert await publish(layer, 1, *updates)
