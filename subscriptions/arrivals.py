@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from core import clock
-from marketdata.quotes import Quote
+from marketdata.quotes import Quote, price_text
 from marketdata.tape.publish import frame_of
 from subscriptions.feeds import Minute, State
 
@@ -53,8 +53,8 @@ def state_from(quote: Quote) -> State:
         (quote.epoch, quote.seq),
         frame_of(quote),
         size=quote.size,
-        bid=None if quote.bid is None else str(quote.bid),
-        ask=None if quote.ask is None else str(quote.ask),
+        bid=None if quote.bid is None else price_text(quote.bid),
+        ask=None if quote.ask is None else price_text(quote.ask),
     )
 
 

@@ -46,6 +46,7 @@ class Client:
         "missed",
         "pace",
         "phase",
+        "since",
         "symbols",
         "temporary",
         "told",
@@ -63,6 +64,7 @@ class Client:
         """The cadence that the client knows of."""
         self.phase: Any = None  # of the hub
         self.ended = False
+        self.since = clock.monotonic()
         self.asked: set[str] = set()
         """What it will follow as soon as its snapshot is read."""
         self.following: dict[str, tuple[Feed, ...]] = {}

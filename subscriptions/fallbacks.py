@@ -50,7 +50,7 @@ COMMENT = ": still here\n\n"
 RETRY_MS = (1_000, 5_000)
 # Daphne waits for no reader and keeps what he does not take, so one answer is not endless. The browser goes on with
 # the next one at once, from where it was.
-MOST_BYTES = 2 * 1024 * 1024
+MOST_BYTES = 512 * 1024
 GO_ON_MS = 100
 # After its last words: somebody who does not read them either is cut off.
 LAST_WORDS_S = 2.0

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -138,6 +140,7 @@ class _Chores:
         """Streamed tickers stay wanted while their connections live; rights that went are taken back."""
         clients = [client for client in self._hub.clients if client.login]
         held = [client.held() for client in clients]
+        tiers: dict[uuid.UUID | None, str] = {}
         for client, had, verdict in zip(clients, held, await in_thread(renewal.review, held), strict=True):
             if verdict.ended:
                 await end(self._hub, client, verdict.ended)
@@ -145,7 +148,21 @@ class _Chores:
             for refused in verdict.lost:
                 await self._hub.unfollow(client, client.lose(refused, had))
             self._follow_tier(client, verdict.tier)
+            tiers[client.user_id] = verdict.tier
+        await self._end_surplus(clients, tiers)
         await asyncio.sleep(renewal.RENEW_EVERY_S)  # after a failure it is tried again at once
+
+    async def _end_surplus(self, clients: list[Client], tiers: Mapping[uuid.UUID | None, str]) -> None:
+        """Of a user whose plan has room for fewer connections than there are here, the youngest."""
+        theirs: defaultdict[uuid.UUID | None, list[Client]] = defaultdict(list)
+        for client in clients:
+            if client in self._hub.clients and client.user_id in tiers:
+                theirs[client.user_id].append(client)
+        for user, connected in theirs.items():
+            limit = limits_of(tiers[user]).max_connections
+            for client in sorted(connected, key=lambda one: one.since)[limit:]:
+                words = f"Your plan has room for {limit} live connections."
+                await end(self._hub, client, Refused("connection_limit", words))
 
     def _follow_tier(self, client: Client, tier: str) -> None:
         fastest = Mode(limits_of(tier).fastest)

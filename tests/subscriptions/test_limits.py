@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from django.utils import timezone
 from accounts.credentials import Login
 from accounts.models import ApiKey, User
 from accounts.tickets import issue
+from accounts.tiers import LIMITS, Tier
 from core import clock
 from core.database import in_thread
 from core.redis import async_client, client, close_async_client
@@ -377,6 +379,19 @@ async def test_a_smaller_plan_takes_back_what_it_has_no_room_for(often):
         error = await socket.next("error")
         assert (error["code"], error["symbols"]) == ("tier_limit", sorted(symbols[5:]))
         assert set(hub()._followers) == set(symbols[:5])
+
+
+async def test_a_smaller_plan_closes_the_youngest_connections_beyond_its_number(often, monkeypatch):
+    user = await in_thread(make_user, tier="pro")
+    less = replace(LIMITS[Tier.FREE], max_connections=1)
+    monkeypatch.setitem(LIMITS, Tier.FREE, less)
+    async with Socket(user) as older:
+        younger = await Socket(user).__aenter__()
+        await in_thread(User.objects.update, tier="free")
+        assert (await younger.next("error"))["code"] == "connection_limit"
+        assert await younger.closed() == 4003
+        await older.next("heartbeat")
+        assert len(hub().clients) == 1
 
 
 async def test_after_a_failure_rights_are_looked_at_again_at_once(monkeypatch):
