@@ -14,10 +14,13 @@ bar is told at most once in a term, also when a trade is corrected later: the ba
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, cast
 
 from channels.layers import get_channel_layer
+from django.conf import settings
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from core.channel_layer import FencedPubSubChannelLayer, Update
 
@@ -37,8 +40,12 @@ def _layer() -> FencedPubSubChannelLayer:
 
 
 async def publish(group: str, event: dict[str, Any]) -> None:
-    """Tell one group; raises RedisError."""
-    await _layer().group_send(group, event)
+    """Tell one group; raises RedisError, also where the layer's connection, which has no time-out, is silent."""
+    try:
+        async with asyncio.timeout(settings.REDIS_TIMEOUT_S):
+            await _layer().group_send(group, event)
+    except TimeoutError as error:
+        raise RedisTimeoutError("the channel layer is silent") from error
 
 
 async def publish_many(updates: Sequence[Update], *, epoch: int, epoch_key: str, latest_key: str) -> bool:

@@ -27,8 +27,9 @@ REDIS_ERRORS: tuple[type[Exception], ...] = (
     redis.exceptions.OutOfMemoryError,
 )
 OUTAGES: tuple[type[Exception], ...] = (*DATABASE_ERRORS, *REDIS_ERRORS)
-# The reply of a Redis that cannot write to its disk, alone or within a pipeline; redis-py has no class for it.
-CANNOT_PERSIST = re.compile(r"\bMISCONF ")
+# The replies of a Redis that cannot write to its disk or has no memory left, alone, within a pipeline or a script;
+# redis-py has no class for them there.
+CANNOT_WRITE = re.compile(r"\b(?:MISCONF|OOM) ")
 
 
 def outage_of(error: BaseException | None) -> str | None:
@@ -37,7 +38,7 @@ def outage_of(error: BaseException | None) -> str | None:
         return "database"
     if isinstance(error, REDIS_ERRORS):
         return "redis"
-    if isinstance(error, redis.exceptions.ResponseError) and CANNOT_PERSIST.search(str(error)):
+    if isinstance(error, redis.exceptions.ResponseError) and CANNOT_WRITE.search(str(error)):
         return "redis"
     if isinstance(error, kombu.exceptions.OperationalError):
         return "queue"

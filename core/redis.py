@@ -37,6 +37,8 @@ RETRY_PAUSE_S = 0.02
 # How long a Redis that let somebody wait is left alone, and how long one who looks again waits for it.
 LEFT_ALONE_S = 1.0
 LOOK_S = 0.1
+# On a loop that serves thousands the answer may lie there for a while before it is read.
+LOOP_LOOK_S = 0.5
 
 
 def options() -> dict[str, Any]:
@@ -168,7 +170,7 @@ class _AsyncSilence:
 
 
 async def _answers_async() -> bool:
-    seconds: dict[str, Any] = dict.fromkeys(options(), LOOK_S)
+    seconds: dict[str, Any] = dict.fromkeys(options(), LOOP_LOOK_S)
     retry = AsyncRetry(ConstantBackoff(0), 0)
     try:
         async with redis.asyncio.Redis.from_url(settings.REDIS_URL, retry=retry, **seconds) as looking:

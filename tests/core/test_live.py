@@ -67,3 +67,10 @@ async def test_telling_nobody_is_no_error_but_an_absent_redis_is():
     await get_channel_layer().flush()
     with redis_away(), pytest.raises((RedisError, OSError)):
         await live.publish("nobody", {"type": live.TAPE_BEAT})
+
+
+async def test_a_silent_layer_holds_nobody_up_for_ever(receiver, settings, monkeypatch):
+    settings.REDIS_TIMEOUT_S = 0.05
+    monkeypatch.setattr(get_channel_layer(), "group_send", lambda *_: asyncio.Event().wait())
+    with pytest.raises(RedisError, match="silent"):
+        await live.publish("tape", {"type": live.TAPE_BEAT})

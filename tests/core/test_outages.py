@@ -23,6 +23,7 @@ from core.outages import outage_of
         (redis.exceptions.BusyLoadingError(), "redis"),
         (redis.exceptions.OutOfMemoryError(), "redis"),
         (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), "redis"),
+        (redis.exceptions.ResponseError("Error running script: -OOM command not allowed"), "redis"),
         (kombu.exceptions.OperationalError(), "queue"),
     ],
 )

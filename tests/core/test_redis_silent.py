@@ -129,6 +129,7 @@ def test_later_one_caller_looks_and_the_next_go_on_without(let_down, passing):
 
 def test_when_it_answers_it_is_asked_again(let_down, passing, monkeypatch):
     monkeypatch.setattr(redis, "LOOK_S", 5.0)  # for a loaded machine
+    monkeypatch.setattr(redis, "LOOP_LOOK_S", 5.0)
     let_down.answers = True
     passing(LEFT_ALONE_S)
 
@@ -191,6 +192,7 @@ async def test_in_a_loop_one_caller_looks_later_and_the_next_go_on_without(let_d
 
 async def test_in_a_loop_when_it_answers_it_is_asked_again(let_down_async, passing, monkeypatch):
     monkeypatch.setattr(redis, "LOOK_S", 5.0)  # for a loaded machine
+    monkeypatch.setattr(redis, "LOOP_LOOK_S", 5.0)
     let_down_async.answers = True
     passing(LEFT_ALONE_S)
 
