@@ -14,8 +14,10 @@ from marketdata import cache, store
 from marketdata.models import DailyBar, MinuteBar, Quote
 from marketdata.quotes import Bar
 from tests.factories import make_ticker
-from tests.marketdata.test_cache import EXTREME
+from tests.marketdata import test_cache
 
+# The size of the last trade is of the stream only.
+EXTREME = replace(test_cache.EXTREME, size=0)
 START = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
