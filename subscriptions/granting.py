@@ -49,7 +49,7 @@ def _desk() -> _Desk:
 
 
 async def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
-    """As `streaming.grant`; who needs places waits for nobody else's lock."""
+    """All or nothing: raises TierLimit or User.DoesNotExist. Who needs places waits for nobody else's lock."""
     granted = await _desk().grants.ask((user_id, tuple(symbols)))
     if granted.temporary:
         await in_thread(streaming.take_places, user_id, granted)

@@ -1,7 +1,8 @@
 """What this process knows of the tickers that its clients follow: the newest state, and the few before it.
 
 The few before it let a client that comes back get everything it missed, where that can be said for certain: the
-tape numbers each symbol's states without a gap, so a run of consecutive numbers is complete.
+tape gives each symbol's states consecutive numbers, so a run of them is complete. A number that was never published,
+such as while Redis was away, looks like a state that was missed: then it cannot be said.
 """
 
 from __future__ import annotations

@@ -44,17 +44,9 @@ class _Known:
     held: dict[uuid.UUID, dict[str, datetime | None]]
 
 
-def grant(user_id: uuid.UUID | None, symbols: Sequence[str]) -> Grant:
-    """Allow what may be streamed; raises TierLimit or User.DoesNotExist, then nothing is allowed."""
-    (answer,) = grant_many([(user_id, symbols)])
-    if isinstance(answer, BaseException):
-        raise answer
-    take_places(user_id, answer)
-    return answer
-
-
 def take_places(user_id: uuid.UUID | None, granted: Grant) -> None:
-    """For those that are not watched: within the limit, under the lock of this user only. Raises as `grant`."""
+    """For those that are not watched: within the limit, under the lock of this user only. Raises TierLimit or
+    User.DoesNotExist, and then nothing is allowed."""
     if user_id is not None and granted.temporary:
         tickers = Ticker.objects.filter(pk__in=granted.temporary.values())
         user = User.objects.get(pk=user_id, is_active=True)

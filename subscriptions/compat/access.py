@@ -127,13 +127,13 @@ def refusal_of(request: HttpRequest, error: Exception) -> Refusal:
 # --- symbols
 
 
-def symbols_of(texts: Iterable[str], most: int = MAX_SYMBOLS) -> list[str]:
+def symbols_of(texts: Iterable[str]) -> list[str]:
     """Canonical symbols of texts with commas between symbols; raises Refusal or InvalidSymbol."""
     parts = [part for text in texts for part in text.split(",") if part.strip()]
     if not parts:
         raise Refusal(Wrong.INVALID, "symbols is required")
-    if len(parts) > most:
-        raise Refusal(Wrong.INVALID, f"at most {most} symbols at once")
+    if len(parts) > MAX_SYMBOLS:
+        raise Refusal(Wrong.INVALID, f"at most {MAX_SYMBOLS} symbols at once")
     return list(dict.fromkeys(canonical(part) for part in parts))
 
 

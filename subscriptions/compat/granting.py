@@ -1,6 +1,6 @@
 """What vendors' protocols ask of a user's rights beyond our own: a star for every ticker, and as many as there is room.
 
-`streaming.grant` allows all or nothing, which fits a protocol that answers a message. Others acknowledge each ticker by
+`granting.grant` allows all or nothing, which fits a protocol that answers a message. Others acknowledge each ticker by
 itself, so there a message with one ticker too many must not cost all the others.
 """
 

@@ -17,6 +17,7 @@ from subscriptions.models import Subscription
 from subscriptions.renewal import Held
 from tests.accounts.keys import make_api_key
 from tests.factories import PASSWORD, make_ticker, make_user
+from tests.subscriptions.grants import grant
 
 pytestmark = [pytest.mark.django_db]
 
@@ -34,7 +35,7 @@ def held(
 
 
 def stream(user: User, *tickers: Ticker) -> Held:
-    granted = streaming.grant(user.pk, [ticker.symbol for ticker in tickers])
+    granted = grant(user.pk, [ticker.symbol for ticker in tickers])
     return Held(Login(user.pk, user.tier), frozenset(granted.symbols), granted.temporary)
 
 

@@ -3,10 +3,11 @@ from __future__ import annotations
 import pytest
 
 from accounts.models import User
-from subscriptions import streaming, watchlist
+from subscriptions import watchlist
 from subscriptions.errors import TierLimit
 from subscriptions.models import Subscription
 from tests.factories import make_ticker, make_user
+from tests.subscriptions.grants import grant
 
 pytestmark = [pytest.mark.django_db]
 
@@ -17,7 +18,7 @@ def test_demo_tickers_cost_a_logged_in_user_no_place(settings):
     make_ticker("DEMO")
     watchlist.watch(user, [make_ticker() for _ in range(5)])
 
-    granted = streaming.grant(user.pk, ["DEMO"])
+    granted = grant(user.pk, ["DEMO"])
 
     assert (granted.symbols, granted.temporary) == (["DEMO"], {})
     assert watchlist.count(user) == 5
@@ -26,9 +27,9 @@ def test_demo_tickers_cost_a_logged_in_user_no_place(settings):
 def test_what_is_neither_watched_nor_demo_takes_a_place():
     user, ticker = make_user(), make_ticker("NVDA")
 
-    assert streaming.grant(user.pk, ["NVDA"]).temporary == {"NVDA": ticker.pk}
+    assert grant(user.pk, ["NVDA"]).temporary == {"NVDA": ticker.pk}
     # Again, as another connection of the same user does.
-    assert streaming.grant(user.pk, ["NVDA"]).temporary == {"NVDA": ticker.pk}
+    assert grant(user.pk, ["NVDA"]).temporary == {"NVDA": ticker.pk}
     assert watchlist.count(user) == 1
 
 
@@ -39,9 +40,9 @@ def test_a_retired_ticker_goes_on_for_who_watches_it_and_is_given_to_nobody_else
     old.is_active = False
     old.save()
 
-    assert streaming.grant(watcher.pk, ["OLD"]).symbols == ["OLD"]
-    assert streaming.grant(other.pk, ["OLD"]).unknown == ["OLD"]
-    assert streaming.grant(None, ["OLD"]).unknown == ["OLD"]
+    assert grant(watcher.pk, ["OLD"]).symbols == ["OLD"]
+    assert grant(other.pk, ["OLD"]).unknown == ["OLD"]
+    assert grant(None, ["OLD"]).unknown == ["OLD"]
     assert Subscription.objects.count() == 1
 
 
@@ -51,7 +52,7 @@ def test_a_refused_grant_changes_nothing():
     make_ticker("NVDA")
 
     with pytest.raises(TierLimit):
-        streaming.grant(user.pk, ["NVDA"])
+        grant(user.pk, ["NVDA"])
 
 
 def test_nothing_is_granted_to_a_deactivated_user():
@@ -59,4 +60,4 @@ def test_nothing_is_granted_to_a_deactivated_user():
     make_ticker("NVDA")
 
     with pytest.raises(User.DoesNotExist):
-        streaming.grant(user.pk, ["NVDA"])
+        grant(user.pk, ["NVDA"])
