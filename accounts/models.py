@@ -8,17 +8,24 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import ClassVar, Self
+from zoneinfo import available_timezones
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import PermissionsMixin
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.contrib.auth.validators import UnicodeUsernameValidator
+from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tiers import LIMITS, Limits, Tier, limits_of
+
+
+def check_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(_("Choose a time zone such as Europe/Berlin."), code="invalid_choice")
 
 
 class UserManager(DjangoUserManager["User"]):
@@ -64,6 +71,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         _("active"), default=True, help_text=_("Clear this instead of deleting the account.")
     )
     date_joined = models.DateTimeField(default=timezone.now)
+    time_zone = models.CharField(
+        _("time zone"),
+        max_length=40,
+        default="America/New_York",
+        validators=[check_time_zone],
+        help_text=_("Days, quiet hours and times of yours are counted in it."),
+    )
 
     objects: ClassVar[UserManager] = UserManager()
 

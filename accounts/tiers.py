@@ -20,12 +20,38 @@ class Limits:
     fastest: str
     max_connections: int
     max_api_keys: int
+    max_alerts: int
+    max_channels: int
 
 
 LIMITS: dict[Tier, Limits] = {
-    Tier.FREE: Limits(label="Free", max_tickers=5, fastest="1s", max_connections=10, max_api_keys=2),
-    Tier.PRO: Limits(label="Pro", max_tickers=10, fastest="live", max_connections=20, max_api_keys=5),
-    Tier.EXPERT: Limits(label="Expert", max_tickers=20, fastest="live", max_connections=50, max_api_keys=10),
+    Tier.FREE: Limits(
+        label="Free",
+        max_tickers=5,
+        fastest="1s",
+        max_connections=10,
+        max_api_keys=2,
+        max_alerts=20,
+        max_channels=3,
+    ),
+    Tier.PRO: Limits(
+        label="Pro",
+        max_tickers=10,
+        fastest="live",
+        max_connections=20,
+        max_api_keys=5,
+        max_alerts=100,
+        max_channels=5,
+    ),
+    Tier.EXPERT: Limits(
+        label="Expert",
+        max_tickers=20,
+        fastest="live",
+        max_connections=50,
+        max_api_keys=10,
+        max_alerts=500,
+        max_channels=10,
+    ),
 }
 
 

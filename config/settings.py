@@ -39,6 +39,8 @@ def secret_made_once(name: str) -> str:
 DATABASE_URL = env.address("DATABASE_URL", schemes=POSTGRESQL)
 REDIS_URL = env.address("REDIS_URL", schemes=REDIS) or BUNDLE.redis_url
 SECRET_KEY = env.str("SECRET_KEY", "") or secret_made_once("django")
+# The first encrypts, all decrypt.
+FIELD_ENCRYPTION_KEYS = comma_list("FIELD_ENCRYPTION_KEYS") or [secret_made_once("fields")]
 ALLOWED_HOSTS = comma_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]", required=True)
 CSRF_TRUSTED_ORIGINS = comma_list("CSRF_TRUSTED_ORIGINS")
 CSRF_FAILURE_VIEW = "core.views.csrf_failure"
@@ -64,6 +66,7 @@ INSTALLED_APPS = [
     "accounts",
     "marketdata",
     "subscriptions",
+    "alerts",
     "dashboard",
 ]
 

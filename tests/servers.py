@@ -22,7 +22,7 @@ NO_BROWSER = "NO BROWSER FOUND: the browser tests did not run. Install Chromium 
 # What somebody exported for running Onetape must not reach the tests.
 FOREIGN = (
     "DATABASE_REPLICA_URL", "CELERY_BROKER_URL", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DEBUG", "HTTPS",
-    "TIME_FACTOR", "EMAIL_URL", "MARKETDATA_PROVIDERS", "DEMO_SYMBOLS", "REPLAY_SPEED", "SIMULATOR_SEED",
+    "FIELD_ENCRYPTION_KEYS", "TIME_FACTOR", "EMAIL_URL", "MARKETDATA_PROVIDERS", "DEMO_SYMBOLS", "REPLAY_SPEED", "SIMULATOR_SEED",
     "VISITOR_CONNECTIONS",
     "MINUTE_BARS_DAYS", "LEDGER_DAYS",
     "ALPACA_KEY_ID", "ALPACA_SECRET_KEY", "ALPACA_DATA_URL", "ALPACA_STREAM_URL", "ALPACA_PLAN",
@@ -53,7 +53,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         servers.start()
     except StartError as error:
         raise pytest.UsageError(str(error)) from error
-    os.environ.update(servers.environment, SECRET_KEY="only-for-tests-" + "x" * 50)
+    os.environ.update(
+        servers.environment, SECRET_KEY="only-for-tests-" + "x" * 50, FIELD_ENCRYPTION_KEYS="only-for-tests"
+    )
     return (yield)
 
 
