@@ -66,6 +66,27 @@ class Tick:
     """The price stands on another base than the one before (other provider, split, correction): it did not move."""
 
 
+@dataclass(slots=True)  # likewise
+class Accepted:
+    """One believed tick, as alerts see it. `received_us`: when the tape got it, or believed it after holding it."""
+
+    symbol: str
+    price: Decimal
+    as_of_us: int
+    received_us: int
+    provider: str
+    session: str = Session.REGULAR.value
+    volume: int = 0
+    """Of the day so far; 0 where nobody told it."""
+    rebased: bool = False
+    """On another base than the tick before: the difference is no move of the price."""
+    halted: bool = False
+    replay: bool = False
+    delayed_s: int = 0
+    trade_id: str = ""
+    size: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Correction:
     """The provider takes back one earlier trade, or says what it really was (`price`)."""
