@@ -77,7 +77,9 @@ def first_phase(kind: Kind) -> Phase:
     return Phase.ARMED if kind in (Kind.ABOVE, Kind.BELOW) else Phase.FRESH
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # frozen, a million would take three times as long to load; nobody changes one
 class Rule:
     """Of one version of one alert. Prices and percent are Decimal; what a kind does not need is None."""
 

@@ -1,0 +1,365 @@
+"""Which alerts does this tick concern? All of them in one pass, whoever they belong to. Pure.
+
+An alert is quiet between two values: only beyond them can it fire or be armed again (`conditions.quiet`). Per ticker
+and series two heaps hold those edges, the nearest on top, so that a tick that reaches none of them costs two
+comparisons, whatever the number of alerts. One that is reached is taken out, decided by `conditions.step`, and put
+back with its new edges. Entries of alerts that have changed meanwhile are recognised by their ticket and dropped.
+
+The engine never forgets a fire by itself: what it decides is an `Effect`, which `committing` writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from alerts import conditions, evidence
+from alerts.conditions import AT_ONCE, NOWHERE, moment
+from alerts.kinds import Kind, Mode, Phase, Rule, Sessions
+from alerts.series import NO_REFERENCE, Against, Reference, Series, TickLike, Which, make, series_of
+
+Entry = tuple[Decimal, int, int]
+LEVELS = (Kind.ABOVE, Kind.BELOW)
+
+
+@dataclass(slots=True)
+class Watched:
+    """One alert as the engine knows it. Times are microseconds since 1970, 0: never."""
+
+    id: int
+    symbol: str
+    rule: Rule
+    phase: Phase
+    version: int
+    priority: int
+    armed_us: int
+    armed_price: Decimal | None = None
+    last_fired_us: int = 0
+    last_fired_day: date | None = None
+    ticket: int = 0
+    """Which entries of the heaps are its own."""
+
+
+@dataclass(slots=True)
+class Effect:
+    """What one tick did to one alert: from one phase to another, with a fire or without."""
+
+    alert_id: int
+    version: int
+    symbol: str
+    priority: int
+    rule: Rule
+    before_phase: Phase
+    phase: Phase
+    fires: bool
+    at_us: int
+    price: Decimal | None
+    armed_us: int
+    armed_price: Decimal | None
+    day: date | None = None
+    refusal: str = ""
+    """Why nobody is told of what would have been a fire."""
+    source: str = "tick"
+    tick: TickLike | None = None
+    before: TickLike | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_last(self) -> bool:
+        """The alert is done."""
+        return self.fires and self.rule.mode is Mode.ONCE
+
+
+class Book:
+    """The alerts of one ticker on one series."""
+
+    __slots__ = (
+        "alerts",
+        "down",
+        "high",
+        "is_price",
+        "low",
+        "regular_only",
+        "series",
+        "up",
+        "value",
+        "which",
+    )
+
+    def __init__(self, which: Which, reference: Reference) -> None:
+        self.which, self.series = which, make(which, reference)
+        self.is_price = which.kind == "price"
+        self.regular_only = which.sessions is Sessions.REGULAR
+        self.alerts: dict[int, Watched] = {}
+        self.up: list[Entry] = []
+        self.down: list[Entry] = []
+        self.high, self.low = NOWHERE, -NOWHERE
+        self.value: Decimal | None = None
+
+    def follow(self, tick: TickLike) -> Decimal | None:
+        """The value after this tick; None: it cannot be told."""
+        if tick.rebased:
+            self.series.forget()
+        self.value = tick.price if self.is_price else self.series.value(tick)
+        return self.value
+
+    def place(self, alert: Watched, *, push: Callable[[list[Entry], Entry], None] = heappush) -> None:
+        alert.ticket += 1
+        below, above = conditions.quiet(alert.rule, alert.phase, self.value)
+        if (below, above) == AT_ONCE:
+            below, above = None, -NOWHERE
+        if above is not None:
+            push(self.up, (above, alert.id, alert.ticket))
+        if below is not None:
+            push(self.down, (-below, alert.id, alert.ticket))
+
+    def measure(self) -> None:
+        """The nearest edges; entries whose alert has changed are thrown away on the way."""
+        self._clean(self.up)
+        self._clean(self.down)
+        self.high = self.up[0][0] if self.up else NOWHERE
+        self.low = -self.down[0][0] if self.down else -NOWHERE
+
+    def _clean(self, heap: list[Entry]) -> None:
+        if len(heap) > 2 * len(self.alerts) + 16:
+            heap[:] = [entry for entry in heap if self._owner(entry) is not None]
+            heapify(heap)
+        while heap and self._owner(heap[0]) is None:
+            heappop(heap)
+
+    def _owner(self, entry: Entry) -> Watched | None:
+        alert = self.alerts.get(entry[1])
+        return alert if alert is not None and alert.ticket == entry[2] else None
+
+    def take_reached(self, value: Decimal) -> list[Watched]:
+        """Take out the alerts for which something may happen at this value, each once."""
+        found: dict[int, Watched] = {}
+        while self.up and self.up[0][0] < value:
+            entry = heappop(self.up)
+            if (alert := self._owner(entry)) is not None:
+                found[alert.id] = alert
+        while self.down and -self.down[0][0] > value:
+            entry = heappop(self.down)
+            if (alert := self._owner(entry)) is not None:
+                found[alert.id] = alert
+        return list(found.values())
+
+
+class Lane:
+    """What is known of one ticker."""
+
+    __slots__ = ("books", "gap", "last", "last_regular")
+
+    def __init__(self) -> None:
+        self.books: dict[Which, Book] = {}
+        self.last: TickLike | None = None
+        self.last_regular: TickLike | None = None
+        self.gap = 0
+
+
+class Engine:
+    """All alerts of one shard. Not thread-safe: one owner feeds it tick by tick."""
+
+    def __init__(self) -> None:
+        self.lanes: dict[str, Lane] = {}
+        self.alerts: dict[int, Watched] = {}
+        self.references: dict[str, Reference] = {}
+        self._gap = 0
+        self._silent: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self.alerts)
+
+    # --- alerts come and go
+
+    def load(self, alerts: Iterable[Watched]) -> None:
+        """Many at once; sorting happens once per heap."""
+        books = set()
+        for alert in alerts:
+            book = self._book_for(alert)
+            book.place(alert, push=list.append)
+            books.add(book)
+        for book in books:
+            heapify(book.up)
+            heapify(book.down)
+            book.measure()
+
+    def add(self, alert: Watched) -> None:
+        """Instead of the one with the same id, if any."""
+        self.remove(alert.id)
+        book = self._book_for(alert)
+        book.place(alert)
+        book.measure()
+
+    def remove(self, alert_id: int) -> None:
+        alert = self.alerts.pop(alert_id, None)
+        if alert is None:
+            return
+        lane, which = self.lanes[alert.symbol], series_of(alert.rule)
+        book = lane.books[which]
+        del book.alerts[alert_id]
+        book.measure()
+        if not book.alerts:
+            del lane.books[which]
+        if not lane.books:
+            del self.lanes[alert.symbol]
+
+    def refer(self, references: Mapping[str, Reference]) -> None:
+        """A new day has begun, or a split restated the old ones."""
+        self.references.update(references)
+        for symbol in references.keys() & self.lanes.keys():
+            for book in self.lanes[symbol].books.values():
+                if isinstance(book.series, Against):
+                    book.series.reference = references[symbol]
+
+    def book_of(self, symbol: str, which: Which) -> Series | None:
+        lane = self.lanes.get(symbol)
+        book = lane.books.get(which) if lane else None
+        return None if book is None else book.series
+
+    def _book_for(self, alert: Watched) -> Book:
+        lane = self.lanes.get(alert.symbol)
+        if lane is None:
+            lane = self.lanes[alert.symbol] = Lane()
+            lane.gap = self._gap
+        which = series_of(alert.rule)
+        book = lane.books.get(which)
+        if book is None:
+            book = lane.books[which] = Book(which, self.references.get(alert.symbol, NO_REFERENCE))
+        if alert.rule.kind is Kind.STALE:
+            self._silent.add(alert.symbol)
+        book.alerts[alert.id] = self.alerts[alert.id] = alert
+        return book
+
+    # --- ticks
+
+    def skip(self) -> None:
+        """Some ticks were not seen: the first one of each ticker from now on says so in the evidence."""
+        self._gap += 1
+
+    def on_tick(self, tick: TickLike) -> Sequence[Effect]:
+        """In the order in which the alerts are told. A halted ticker's price is no price."""
+        lane = self.lanes.get(tick.symbol)
+        if lane is None or tick.halted:
+            return ()
+        regular = tick.session == "regular"
+        effects: list[Effect] = []
+        for book in lane.books.values():
+            if regular or not book.regular_only:
+                value = book.follow(tick)
+                if value is not None and (value > book.high or value < book.low):
+                    effects += self._reach(book, value, tick, lane)
+        lane.last, lane.gap = tick, self._gap
+        if regular:
+            lane.last_regular = tick
+        if effects:
+            self._drop_done(effects)
+        return effects
+
+    def _drop_done(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if effect.is_last or effect.refusal == "expired":
+                self.remove(effect.alert_id)
+
+    def _reach(self, book: Book, value: Decimal, tick: TickLike, lane: Lane) -> list[Effect]:
+        effects = []
+        for alert in book.take_reached(value):
+            effect = self._decide(alert, book, value, tick, lane)
+            book.place(alert)
+            if effect is not None:
+                effects.append(effect)
+        book.measure()
+        return sorted(effects, key=_urgency)
+
+    def _decide(
+        self, alert: Watched, book: Book, value: Decimal, tick: TickLike, lane: Lane
+    ) -> Effect | None:
+        if tick.received_us < alert.armed_us:
+            return None  # older than the alert
+        decide = conditions.rebased if tick.rebased else conditions.step
+        phase, fires = decide(alert.rule, alert.phase, value)
+        if phase is alert.phase:
+            return None
+        effect = Effect(
+            alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
+            tick.received_us, tick.price, alert.armed_us, alert.armed_price,
+        )  # fmt: skip
+        if fires:
+            effect.tick, effect.extra = tick, book.series.evidence()
+            effect.before = lane.last_regular if book.regular_only else lane.last
+            effect.source = "gap" if lane.gap != self._gap else "tick"
+        self._settle(alert, effect)
+        return effect
+
+    def _settle(self, alert: Watched, effect: Effect) -> None:
+        """Ask whether a fire is wanted, and remember what has become of the alert."""
+        if effect.fires:
+            allowance = conditions.allowed(
+                alert.rule, moment(effect.at_us), _moment(alert.last_fired_us), alert.last_fired_day
+            )
+            effect.day, effect.refusal = allowance.day, allowance.refusal
+            effect.fires = not allowance.refusal
+        if effect.fires:
+            alert.last_fired_us, alert.last_fired_day = effect.at_us, effect.day
+        if effect.phase is Phase.ARMED:
+            alert.armed_us, alert.armed_price = effect.at_us, effect.price
+        alert.phase = effect.phase
+
+    # --- silence
+
+    def on_clock(self, now_us: int, silent_since: Callable[[str, int], int | None]) -> list[Effect]:
+        """For alerts on quotes gone stale. `silent_since(symbol, last tick)` is from when silence counts, in
+        microseconds: not before the market opened; None: silence is normal now.
+        """
+        effects: list[Effect] = []
+        for symbol in list(self._silent):
+            lane = self.lanes.get(symbol)
+            books = [book for which, book in lane.books.items() if which.kind == Kind.STALE] if lane else []
+            if lane is None or not books:
+                self._silent.discard(symbol)
+                continue
+            since = silent_since(symbol, lane.last.received_us if lane.last else 0)
+            for book in books:
+                effects += self._hear_silence(book, now_us, since, lane)
+        self._drop_done(effects)
+        return effects
+
+    def _hear_silence(self, book: Book, now_us: int, since: int | None, lane: Lane) -> list[Effect]:
+        effects = []
+        for alert in list(book.alerts.values()):
+            silent_us = 0 if since is None else max(0, now_us - max(since, alert.armed_us))
+            phase, fires = conditions.step(alert.rule, alert.phase, Decimal(silent_us) / 1_000_000)
+            if phase is alert.phase:
+                continue
+            effect = Effect(
+                alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
+                now_us, lane.last.price if lane.last else None, alert.armed_us, alert.armed_price,
+                source="clock", before=lane.last, extra={"silent_s": str(silent_us / 1_000_000)},
+            )  # fmt: skip
+            self._settle(alert, effect)
+            book.place(alert)
+            effects.append(effect)
+        book.measure()
+        return effects
+
+
+def _urgency(effect: Effect) -> int:
+    return effect.priority
+
+
+def _moment(microseconds: int) -> datetime | None:
+    return moment(microseconds) if microseconds else None
+
+
+def facts(effect: Effect) -> dict[str, Any]:
+    """The evidence of a fire as it is kept."""
+    return {
+        "rule": evidence.rule_json(effect.rule),
+        "before": evidence.tick_json(effect.before) if effect.before else None,
+        "tick": evidence.tick_json(effect.tick) if effect.tick else None,
+        "extra": effect.extra,
+    }
