@@ -14,7 +14,6 @@ from alerts.conditions import ZERO, beyond, counts_in, level_of
 from alerts.kinds import Kind, Mode, Rule, Sessions, Way
 from alerts.series import Reference, TickLike, against, moved
 
-
 # Of the others a level says enough, or the value when it was armed is not the price.
 NEED_THE_NEAR_SIDE = (Kind.CROSSES_ABOVE, Kind.CROSSES_BELOW, Kind.LEAVES_CHANNEL, Kind.ENTERS_CHANNEL)
 
