@@ -32,6 +32,12 @@ for i = 1, #messages, 2 do redis.call('PUBLISH', messages[i], messages[i + 1]) e
 return 1
 """
 
+# ARGV: channels and messages, one after the other.
+PUBLISH = """
+local messages = cmsgpack.unpack(ARGV[1])
+for i = 1, #messages, 2 do redis.call('PUBLISH', messages[i], messages[i + 1]) end
+"""
+
 
 class Update(NamedTuple):
     """The latest state of `key`, and the event that tells its group."""
@@ -72,6 +78,19 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             ]
         )
 
+    async def send_many(self, messages: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Each (group, event) in this order, unfenced; raises RedisError, and then the first ones may be sent."""
+        for start in range(0, len(messages), LARGEST_CALL):
+            sent = self._sendable(messages[start : start + LARGEST_CALL])
+            await async_client().eval(PUBLISH, 0, _packed(sent))
+
+    @property
+    def line(self) -> object:
+        """What events arrive by; another object after each reconnect, None before the first."""
+        shard = self._get_layer()._shards[0]  # noqa: SLF001 -- the library says nothing of a reconnect
+        connection = shard._pubsub.connection if shard._pubsub is not None else None  # noqa: SLF001
+        return getattr(connection, "_reader", None)
+
     async def forget(self, channel: str) -> None:
         """Nobody receives from it any more: keep no messages for it. Does nothing for one that is not there."""
         inner = self._get_layer()
@@ -89,10 +108,12 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
         stored: Sequence[str | bytes],
         messages: Sequence[tuple[str, dict[str, Any]]],
     ) -> bool:
-        channel_of, serialize = self._get_layer()._get_group_channel_name, self.serialize  # noqa: SLF001
-        sent = [part for group, event in messages for part in (channel_of(group), serialize(event))]
-        arguments = (epoch, _packed(stored), _packed(sent))
+        arguments = (epoch, _packed(stored), _packed(self._sendable(messages)))
         return bool(await async_client().eval(PUBLISH_FENCED, len(keys), *keys, *arguments))
+
+    def _sendable(self, messages: Sequence[tuple[str, dict[str, Any]]]) -> list[str | bytes]:
+        channel_of, serialize = self._get_layer()._get_group_channel_name, self.serialize  # noqa: SLF001
+        return [part for group, event in messages for part in (channel_of(group), serialize(event))]
 
 
 async def _all(calls: Sequence[Coroutine[Any, Any, bool]]) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 from channels.layers import get_channel_layer
@@ -74,3 +75,43 @@ async def test_a_silent_layer_holds_nobody_up_for_ever(receiver, settings, monke
     monkeypatch.setattr(get_channel_layer(), "group_send", lambda *_: asyncio.Event().wait())
     with pytest.raises(RedisError, match="silent"):
         await live.publish("tape", {"type": live.TAPE_BEAT})
+
+
+async def test_users_are_told_in_order_each_by_their_own_group(receiver):
+    alice, bob = uuid4(), uuid4()
+    await receiver.join(live.user_group(alice))
+
+    await live.tell_users(
+        [
+            (user, {"id": number, "title": "Ä"})
+            for number, user in enumerate([alice, bob, *[alice] * 1_100], start=1)
+        ]
+    )
+
+    events = [await receive(receiver) for _ in range(1_101)]
+    assert [event["i"] for event in events] == [1, *range(3, 1_103)]
+    assert events[0] == {
+        "type": "user.told",
+        "u": alice.hex,
+        "i": 1,
+        "d": '{"type":"notification","id":1,"title":"Ä"}',
+    }
+
+
+async def test_who_tells_users_learns_that_redis_is_away():
+    with redis_away(), pytest.raises(RedisError):
+        await live.tell_users([(uuid4(), {"id": 1})])
+
+
+async def test_the_line_of_a_receiver_is_another_one_after_a_reconnect(receiver):
+    await receiver.join("one")
+    before = receiver.line
+
+    client().client_kill_filter(_type="pubsub", skipme=False)
+    async with asyncio.timeout(10):
+        while receiver.line in (before, None):
+            await asyncio.sleep(0.01)
+    await live.publish("one", {"type": live.QUOTE_TICKED, "n": 1})
+
+    assert before is not None
+    assert (await receive(receiver))["n"] == 1
