@@ -75,11 +75,11 @@ def title_and_body(
 ) -> tuple[str, str]:
     """Of a fire: ("AAPL crossed above 190.00: 190.02", what made it and the owner's note)."""
     now = f": {price_text(at)}" if at is not None and rule.kind is not Kind.STALE else ""
-    title = f"{symbol} {_happened(rule, extra or {})}{now}"
+    title = f"{symbol} {_happened(rule)}{now}"
     return title, "\n".join(part for part in (_because(rule, extra or {}), note) if part)
 
 
-def _happened(rule: Rule, extra: dict[str, Any]) -> str:
+def _happened(rule: Rule) -> str:
     said = condition(rule)
     present = {"crosses": "crossed", "leaves": "left", "enters": "entered", "trades": "has traded"}
     first, _, rest = said.partition(" ")
