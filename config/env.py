@@ -11,6 +11,8 @@ import dj_email_url  # type: ignore[import-untyped]
 from django.core.exceptions import ImproperlyConfigured
 from environs import FileAwareEnv
 
+from core.addresses import Allowed, Refused, parse
+
 POSTGRESQL = ("postgres", "postgresql")
 REDIS = ("redis", "rediss", "unix")
 WEB = ("https", "http")
@@ -45,6 +47,27 @@ class Environment(FileAwareEnv):
         if value and any(_scheme(name, part) not in schemes for part in parts):
             raise ImproperlyConfigured(f"{name} must start with {_listed(schemes)}.")
         return value
+
+    def origin(self, name: str, default: str) -> str:
+        """Scheme, host and port, as a browser shows them."""
+        try:
+            target = parse(self.str(name, "") or default)
+        except Refused as error:
+            raise ImproperlyConfigured(f"{name} cannot be used. {error}") from None
+        if target.path != "/":
+            raise ImproperlyConfigured(f"{name} must end after the host or port: https://onetape.example.com")
+        return target.origin
+
+    def egress(self, name: str) -> list[str]:
+        """What of our own network users may name as the address of a channel."""
+        found = comma_list(name)
+        try:
+            Allowed(found)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name}: {error}, such as hooks.internal:8080 or 10.1.0.0/16."
+            ) from error
+        return found
 
     def database(self, name: str) -> dict[str, Any]:
         """A Django DATABASES entry."""

@@ -19,14 +19,14 @@ DEBUG = env.bool("DEBUG", False)
 TIME_FACTOR = env.above_zero("TIME_FACTOR", 1.0)
 
 
-def secret_made_once(name: str) -> str:
+def secret_made_once(name: str, size: int = 50) -> str:
     """A secret of the bundled mode: made at random at the first start and kept below the data folder, mode 0600."""
     path = DATA_DIR / "secrets" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f".{name}.{secrets.token_hex(4)}")
         fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(50))
+        fresh.write_text(secrets.token_urlsafe(size))
         try:
             path.hardlink_to(fresh)  # the first process wins; the others read its value
         except FileExistsError:
@@ -156,6 +156,8 @@ CELERY_TASK_ROUTES = {
     "marketdata.load_*": {"queue": "slow"},
     "marketdata.delete_old": {"queue": "slow"},
     "core.clear_sessions": {"queue": "slow"},
+    "alerts.sweep": {"queue": "realtime"},
+    "alerts.delete_old": {"queue": "slow"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker killed outright gives its task back only when these sweep, by default every 100 s;
@@ -195,6 +197,13 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "watchlist"
 LOGOUT_REDIRECT_URL = "landing"
 vars().update(env.mail("EMAIL_URL", "consolemail://"))
+
+# --- Notifications
+PUBLIC_URL = env.origin("PUBLIC_URL", "http://localhost:8000")
+EGRESS_ALLOW = env.egress("EGRESS_ALLOW")
+# 32 random bytes in base64 are a private key of the curve P-256 but for one time in four thousand million.
+VAPID_PRIVATE_KEY = env.str("VAPID_PRIVATE_KEY", "") or secret_made_once("vapid", 32)
+VAPID_SUBJECT = env.str("VAPID_SUBJECT", "")
 
 # --- Market data
 MARKETDATA_PROVIDERS = comma_list("MARKETDATA_PROVIDERS", "replay,simulator")
