@@ -38,6 +38,7 @@ class Watched:
     priority: int
     armed_us: int
     armed_price: Decimal | None = None
+    fire_seq: int = 0
     last_fired_us: int = 0
     last_fired_day: date | None = None
     ticket: int = 0
@@ -60,6 +61,8 @@ class Effect:
     price: Decimal | None
     armed_us: int
     armed_price: Decimal | None
+    fire_seq: int
+    """How often the alert has fired before."""
     day: date | None = None
     refusal: str = ""
     """Why nobody is told of what would have been a fire."""
@@ -286,7 +289,7 @@ class Engine:
             return None
         effect = Effect(
             alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
-            tick.received_us, tick.price, alert.armed_us, alert.armed_price,
+            tick.received_us, tick.price, alert.armed_us, alert.armed_price, alert.fire_seq,
         )  # fmt: skip
         if fires:
             effect.tick, effect.extra = tick, book.series.evidence()
@@ -304,6 +307,7 @@ class Engine:
             effect.day, effect.refusal = allowance.day, allowance.refusal
             effect.fires = not allowance.refusal
         if effect.fires:
+            alert.fire_seq += 1
             alert.last_fired_us, alert.last_fired_day = effect.at_us, effect.day
         if effect.phase is Phase.ARMED:
             alert.armed_us, alert.armed_price = effect.at_us, effect.price
@@ -337,7 +341,7 @@ class Engine:
                 continue
             effect = Effect(
                 alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
-                now_us, lane.last.price if lane.last else None, alert.armed_us, alert.armed_price,
+                now_us, lane.last.price if lane.last else None, alert.armed_us, alert.armed_price, alert.fire_seq,
                 source="clock", before=lane.last, extra={"silent_s": str(silent_us / 1_000_000)},
             )  # fmt: skip
             self._settle(alert, effect)

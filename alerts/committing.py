@@ -1,0 +1,211 @@
+"""What the engine decided, made true in one transaction: the alert's row, the trigger with its evidence, the
+notification, the outbox row, and how far the tick stream was read.
+
+Guarantees: all of it or nothing; nothing twice, since an alert is claimed only in the phase and version in which it
+was decided and UNIQUE(alert, fire_seq) stands behind that; nothing by an owner that was replaced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from alerts import evidence, retraction
+from alerts.conditions import moment
+from alerts.engine import Effect
+from alerts.models import Notification, NotificationKind, Position, Trigger
+from alerts.wording import title_and_body
+from core import clock
+from core.database import binary_cursor
+from marketdata.quotes import Correction
+
+SQL = Path(__file__).parent / "sql" / "commit.sql"
+# More in one statement would hold the locks of many alerts for long.
+MOST = 10_000
+
+
+class LeaseLost(Exception):
+    """A newer owner has taken the shard's alerts over: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How far the tick stream was read."""
+
+    entry: str = "0-0"
+    tape_epoch: int = 0
+    batch: int = 0
+    at: datetime | None = None
+
+    def named(self, shard: str) -> str:
+        return f"{shard} {self.tape_epoch}:{self.batch} {self.entry}"
+
+
+class Told(NamedTuple):
+    """A notification that was written."""
+
+    id: int
+    trigger_id: int
+    user_id: UUID
+    priority: int
+    category: str
+    title: str
+    body: str
+    symbol: str
+    current_price: Decimal | None
+    created_at: datetime
+
+
+@dataclass
+class Written:
+    """`claimed` alerts went along; of the others somebody else has decided since."""
+
+    claimed: set[int]
+    told: list[Notification]
+
+
+@lru_cache(maxsize=1)
+def statement() -> str:
+    return SQL.read_text()
+
+
+def take_office(shard: str, epoch: int) -> Reached:
+    """From now on only this epoch writes; returns how far the former one came."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO alerts_position AS p (shard, epoch, entry, tape_epoch, batch, saved_at) "
+            "VALUES (%s, %s, '0-0', 0, 0, clock_timestamp()) "
+            "ON CONFLICT (shard) DO UPDATE SET epoch = greatest(p.epoch, excluded.epoch) "
+            "RETURNING epoch, entry, tape_epoch, batch, at",
+            [shard, epoch],
+        )
+        found, *reached = cursor.fetchone()
+    if found > epoch:
+        raise LeaseLost
+    return Reached(*reached)
+
+
+def commit(
+    shard: str,
+    epoch: int,
+    reached: Reached,
+    effects: Sequence[Effect],
+    corrections: Iterable[Correction] = (),
+) -> Written:
+    """Raises LeaseLost, DATABASE_ERRORS; either way nothing was written, as far as the server has told."""
+    written = Written(set(), [])
+    with transaction.atomic():
+        if not _save(shard, epoch, reached):
+            raise LeaseLost
+        if effects:
+            _add(written, write(effects, reached.named(shard)))
+        for correction in corrections:
+            written.told += retraction.retract(correction)
+    return written
+
+
+def _add(written: Written, more: Written) -> None:
+    written.claimed |= more.claimed
+    written.told += more.told
+
+
+def _save(shard: str, epoch: int, reached: Reached) -> bool:
+    """Also the lock that keeps a new owner waiting until this transaction has ended."""
+    return bool(
+        Position.objects.filter(shard=shard, epoch=epoch).update(
+            entry=reached.entry,
+            tape_epoch=reached.tape_epoch,
+            batch=reached.batch,
+            at=reached.at,
+            saved_at=clock.now(),
+        )
+    )
+
+
+def write(effects: Sequence[Effect], position: str) -> Written:
+    """Inside a transaction; effects in the order in which they happened."""
+    written = Written(set(), [])
+    with binary_cursor() as cursor:
+        # Whatever the planner thinks of arrays: never the whole table.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for part in _rounds(effects):
+            cursor.execute(statement(), _parameters(part, position))
+            for alert_id, *row in cursor.fetchall():
+                written.claimed.add(alert_id)  # type: ignore[arg-type]
+                if row[0] is not None:
+                    written.told.append(_notification(Told(*row), alert_id))  # type: ignore[arg-type]
+    return written
+
+
+def _rounds(effects: Sequence[Effect]) -> Iterable[list[Effect]]:
+    """Each alert at most once per round, and its effects in their order."""
+    rest = list(effects)
+    while rest:
+        seen: set[int] = set()
+        now: list[Effect] = []
+        later: list[Effect] = []
+        for effect in rest:
+            fits = effect.alert_id not in seen and len(now) < MOST
+            (now if fits else later).append(effect)
+            seen.add(effect.alert_id)
+        yield now
+        rest = later
+
+
+def _parameters(effects: list[Effect], position: str) -> dict[str, Any]:
+    """Rows in the order of their ids: who locks many alerts, locks them in this order."""
+    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    for order, effect in sorted(enumerate(effects), key=lambda pair: pair[1].alert_id):
+        for name, value in zip(COLUMNS, _row(order, effect), strict=True):
+            columns[name].append(value)
+    return {**columns, "evaluated_at": clock.now(), "position": position}
+
+
+COLUMNS = (
+    "id", "ord", "version", "fire_seq", "was", "phase", "fires", "ends", "at", "price", "day", "symbol", "title", "body",
+    "rule", "before", "tick", "extra", "source", "provider", "session", "trade_id", "exchange_at", "armed_at",
+    "armed_price",
+)  # fmt: skip
+NO_EVIDENCE = ("{}", None, None, "{}", "", "", "", "", None)
+
+
+def _row(order: int, effect: Effect) -> tuple[Any, ...]:
+    title, body = (
+        title_and_body(effect.rule, effect.symbol, effect.price, effect.extra) if effect.fires else ("", "")
+    )
+    return (
+        effect.alert_id, order, effect.version, effect.fire_seq, int(effect.before_phase), int(effect.phase), effect.fires,
+        effect.is_last, moment(effect.at_us), effect.price, effect.day, effect.symbol, title[:200], body,
+        *(_evidence(effect) if effect.fires else NO_EVIDENCE), moment(effect.armed_us), effect.armed_price,
+    )  # fmt: skip
+
+
+def _evidence(effect: Effect) -> tuple[Any, ...]:
+    tick, before = effect.tick, effect.before
+    provider, session, trade_id, exchange_at = (
+        (tick.provider, str(tick.session), tick.trade_id, moment(tick.as_of_us))
+        if tick
+        else ("", "", "", None)
+    )
+    return (
+        json.dumps(evidence.rule_json(effect.rule)),
+        json.dumps(evidence.tick_json(before)) if before else None,
+        json.dumps(evidence.tick_json(tick)) if tick else None,
+        json.dumps(effect.extra), effect.source, provider, session, trade_id, exchange_at,
+    )  # fmt: skip
+
+
+def _notification(told: Told, alert_id: int) -> Notification:
+    """As it would be read."""
+    made = Notification(kind=NotificationKind.ALERT.value, scheduled_at=told.created_at, **told._asdict())
+    made.trigger = Trigger(pk=told.trigger_id, alert_id=alert_id)
+    return made
