@@ -171,8 +171,8 @@ def _parameters(effects: list[Effect], position: str) -> dict[str, Any]:
 
 
 COLUMNS = (
-    "id", "ord", "version", "fire_seq", "was", "phase", "fires", "ends", "at", "price", "day", "symbol", "title", "body",
-    "rule", "before", "tick", "extra", "source", "provider", "session", "trade_id", "exchange_at", "armed_at",
+    "id", "ord", "version", "fire_seq", "was", "phase", "fires", "ends", "at", "price", "day", "symbol", "title",
+    "body", "rule", "before", "tick", "extra", "source", "provider", "session", "trade_id", "exchange_at", "armed_at",
     "armed_price",
 )  # fmt: skip
 NO_EVIDENCE = ("{}", None, None, "{}", "", "", "", "", None)
@@ -183,8 +183,8 @@ def _row(order: int, effect: Effect) -> tuple[Any, ...]:
         title_and_body(effect.rule, effect.symbol, effect.price, effect.extra) if effect.fires else ("", "")
     )
     return (
-        effect.alert_id, order, effect.version, effect.fire_seq, int(effect.before_phase), int(effect.phase), effect.fires,
-        effect.is_last, moment(effect.at_us), effect.price, effect.day, effect.symbol, title[:200], body,
+        effect.alert_id, order, effect.version, effect.fire_seq, int(effect.before_phase), int(effect.phase),
+        effect.fires, effect.is_last, moment(effect.at_us), effect.price, effect.day, effect.symbol, title[:200], body,
         *(_evidence(effect) if effect.fires else NO_EVIDENCE), moment(effect.armed_us), effect.armed_price,
     )  # fmt: skip
 

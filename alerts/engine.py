@@ -28,7 +28,10 @@ LEVELS = (Kind.ABOVE, Kind.BELOW)
 
 @dataclass(slots=True)
 class Watched:
-    """One alert as the engine knows it. Times are microseconds since 1970, 0: never."""
+    """One alert as the engine knows it. Times are microseconds since 1970, 0: never.
+
+    `armed_us` is since when it has been in its phase: only later ticks count.
+    """
 
     id: int
     symbol: str
@@ -309,13 +312,15 @@ class Engine:
         if effect.fires:
             alert.fire_seq += 1
             alert.last_fired_us, alert.last_fired_day = effect.at_us, effect.day
+        alert.phase, alert.armed_us = effect.phase, effect.at_us
         if effect.phase is Phase.ARMED:
-            alert.armed_us, alert.armed_price = effect.at_us, effect.price
-        alert.phase = effect.phase
+            alert.armed_price = effect.price
 
     # --- silence
 
-    def on_clock(self, now_us: int, silent_since: Callable[[str, int], int | None]) -> list[Effect]:
+    def on_clock(
+        self, now_us: int, silent_since: Callable[[str, TickLike | None], int | None]
+    ) -> list[Effect]:
         """For alerts on quotes gone stale. `silent_since(symbol, last tick)` is from when silence counts, in
         microseconds: not before the market opened; None: silence is normal now.
         """
@@ -326,7 +331,7 @@ class Engine:
             if lane is None or not books:
                 self._silent.discard(symbol)
                 continue
-            since = silent_since(symbol, lane.last.received_us if lane.last else 0)
+            since = silent_since(symbol, lane.last)
             for book in books:
                 effects += self._hear_silence(book, now_us, since, lane)
         self._drop_done(effects)

@@ -71,7 +71,7 @@ class Alert(models.Model):
     direction = models.SmallIntegerField(default=0, help_text="Of a level: 1 up, -1 down; 0: no level.")
     version = models.IntegerField(default=1)
     fire_seq = models.IntegerField(default=0)
-    armed_at = models.DateTimeField(help_text="Ticks from then on count.")
+    armed_at = models.DateTimeField(help_text="In its phase since then: only later ticks count.")
     armed_price = models.DecimalField(
         max_digits=20,
         decimal_places=8,
@@ -104,6 +104,9 @@ class Alert(models.Model):
                 name="alert_down",
             ),
             models.Index(fields=["ticker"], condition=Q(active=True), name="alert_active"),
+            # The others, for a split or a new name of their ticker.
+            models.Index(fields=["ticker"], condition=Q(active=False), name="alert_resting"),
+            models.Index(fields=["deleted_at"], condition=Q(deleted_at__isnull=False), name="alert_deleted"),
             models.Index(fields=["edited_at"], name="alert_edited"),
             models.Index(
                 fields=["expires_at"], condition=Q(active=True, expires_at__isnull=False), name="alert_expiry"

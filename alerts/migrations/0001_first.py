@@ -84,7 +84,7 @@ class Migration(migrations.Migration):
                 ('direction', models.SmallIntegerField(default=0, help_text='Of a level: 1 up, -1 down; 0: no level.')),
                 ('version', models.IntegerField(default=1)),
                 ('fire_seq', models.IntegerField(default=0)),
-                ('armed_at', models.DateTimeField(help_text='Ticks from then on count.')),
+                ('armed_at', models.DateTimeField(help_text='In its phase since then: only later ticks count.')),
                 ('armed_price', models.DecimalField(blank=True, decimal_places=8, help_text='At which it was armed, as far as a tick did it.', max_digits=20, null=True)),
                 ('last_fired_at', models.DateTimeField(blank=True, null=True)),
                 ('last_fired_day', models.DateField(blank=True, help_text="In the owner's time zone.", null=True)),
@@ -211,6 +211,14 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='alert',
             index=models.Index(condition=models.Q(('active', True)), fields=['ticker'], name='alert_active'),
+        ),
+        migrations.AddIndex(
+            model_name='alert',
+            index=models.Index(condition=models.Q(('active', False)), fields=['ticker'], name='alert_resting'),
+        ),
+        migrations.AddIndex(
+            model_name='alert',
+            index=models.Index(condition=models.Q(('deleted_at__isnull', False)), fields=['deleted_at'], name='alert_deleted'),
         ),
         migrations.AddIndex(
             model_name='alert',
