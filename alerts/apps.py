@@ -6,3 +6,11 @@ from django.apps import AppConfig
 class AlertsConfig(AppConfig):
     name = "alerts"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from accounts.signals import tier_changed  # noqa: PLC0415 -- app ready
+        from alerts import upkeep  # noqa: PLC0415 -- app ready
+        from marketdata import demand  # noqa: PLC0415 -- app ready
+
+        demand.register("alerts", upkeep.wanted_by_alerts)
+        tier_changed.connect(upkeep.on_tier_changed, dispatch_uid="alerts.trim")

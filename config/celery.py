@@ -23,5 +23,8 @@ app.conf.beat_schedule = {
     "delete old minute bars and ledger rows": {"task": "marketdata.delete_old", "schedule": 3_600.0},
     "delete sessions whose time is over": {"task": "core.clear_sessions", "schedule": 86_400.0},
     "make watchlists fit their tier": {"task": "subscriptions.trim_all", "schedule": 60.0},
+    "end alerts whose time is over": {"task": "alerts.expire", "schedule": 60.0},
+    "make alerts fit their tier": {"task": "alerts.pause_all_beyond_limit", "schedule": 300.0},
+    "delete old notifications and alerts": {"task": "alerts.delete_old", "schedule": 3_600.0},
     "end streamed tickers whose time is over": {"task": "subscriptions.end_expired", "schedule": 60.0},
 }

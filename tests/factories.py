@@ -8,6 +8,8 @@ from itertools import count
 
 from accounts.models import User
 from accounts.tiers import Tier
+from alerts.kinds import DIRECTIONS, Kind, Phase, first_phase
+from alerts.models import Alert
 from marketdata import store
 from marketdata.models import DailyBar, MinuteBar, Ticker
 from marketdata.models import Quote as QuoteRow
@@ -76,4 +78,27 @@ def make_subscription(user: User, ticker: Ticker, **fields) -> Subscription:
 def make_interval(user: User, ticker: Ticker, **fields) -> WatchInterval:
     return WatchInterval.objects.create(
         user=user, ticker=ticker, **{"started_at": datetime.now(UTC), **fields}
+    )
+
+
+def make_alert(
+    user: User, ticker: Ticker, kind: Kind = Kind.ABOVE, threshold: str | None = "100", **fields
+) -> Alert:
+    """As `rules.create` makes it; a phase, the moments and whatever else the test cares about may be given."""
+    now = datetime.now(UTC)
+    values = {
+        "threshold": None if threshold is None else Decimal(threshold),
+        "phase": first_phase(kind).value,
+        "direction": DIRECTIONS.get(kind, 0),
+        "armed_at": now,
+        "splits_until": now.date(),
+        **fields,
+    }
+    return Alert.objects.create(user=user, ticker=ticker, kind=kind.value, **values)
+
+
+def make_armed_alert(user: User, ticker: Ticker, threshold: str = "100", **fields) -> Alert:
+    """A crossing that a tick on the near side has armed."""
+    return make_alert(
+        user, ticker, fields.pop("kind", Kind.CROSSES_ABOVE), threshold, phase=Phase.ARMED.value, **fields
     )
