@@ -341,6 +341,17 @@ class Delivery(models.Model):
             models.Index(
                 fields=["priority", "next_attempt_at"], condition=Q(state="queued"), name="delivery_queue"
             ),
+            # Of one channel: what waits for its turn, and how many messages it had within the last minute.
+            models.Index(
+                fields=["channel", "priority", "next_attempt_at"],
+                condition=Q(state="queued", digest=None),
+                name="delivery_turn",
+            ),
+            models.Index(
+                fields=["channel", "first_attempt_at"],
+                condition=Q(first_attempt_at__isnull=False),
+                name="delivery_lately",
+            ),
             models.Index(fields=["channel", "-id"], name="delivery_of_channel"),
         ]
 

@@ -246,6 +246,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='delivery',
+            index=models.Index(condition=models.Q(('digest', None), ('state', 'queued')), fields=['channel', 'priority', 'next_attempt_at'], name='delivery_turn'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('first_attempt_at__isnull', False)), fields=['channel', 'first_attempt_at'], name='delivery_lately'),
+        ),
+        migrations.AddIndex(
+            model_name='delivery',
             index=models.Index(fields=['channel', '-id'], name='delivery_of_channel'),
         ),
         migrations.AddConstraint(
