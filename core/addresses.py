@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import SplitResult, urlsplit
@@ -59,11 +60,12 @@ def parse(url: str) -> Target:
     """Raises Refused."""
     if len(url) > LONGEST:
         raise Refused(f"The address is longer than {LONGEST} characters.")
-    try:
+    parts: SplitResult | None = None
+    with suppress(ValueError):
+        port = urlsplit(url).port
         parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise Refused("The address cannot be read: its host or its port is not one.") from None
+    if parts is None:  # here, so that not even the context has the error, which repeats the address
+        raise Refused("The address cannot be read: its host or its port is not one.")
     if parts.scheme not in SCHEMES:
         raise Refused("The address must start with https:// or http://.")
     if "@" in parts.netloc:

@@ -143,13 +143,13 @@ class _Wire:
         return io.BufferedReader(_Incoming(self))
 
     def close(self) -> None:
-        self._socket.close()
+        """http.client would close it before the body is read."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._socket.close()
 
 
 class _Incoming(io.RawIOBase):
@@ -251,9 +251,17 @@ def _is_this_machine(family: int, place: Any) -> bool:
 
 
 def _own_names() -> set[str]:
-    """Exact ones: a pattern such as `.example.com` may cover other machines too."""
-    own = {parse(settings.PUBLIC_URL).host, *settings.ALLOWED_HOSTS}
-    return {name.strip("[]").lower() for name in own if name and not name.startswith((".", "*"))}
+    """Those by which the public internet may know us: others lead inside, and are refused as that."""
+    own = [parse(settings.PUBLIC_URL).host, *settings.ALLOWED_HOSTS]
+    return {name.lower() for name in own if _is_exact_and_public(name)}
+
+
+def _is_exact_and_public(name: str) -> bool:
+    """A pattern such as `.example.com` may cover other machines too."""
+    try:
+        return is_public(name.strip("[]"))
+    except ValueError:
+        return "." in name and not name.startswith((".", "*"))
 
 
 def _allowed() -> Allowed:
