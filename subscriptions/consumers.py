@@ -29,7 +29,9 @@ from subscriptions.streaming import Grant
 MAX_SYMBOLS = 100
 # ResponseError: Redis cannot write to its disk.
 HINDRANCES: tuple[type[Exception], ...] = (Refused, *OUTAGES, ResponseError)
-TYPES = ("subscribe", "unsubscribe", "cadence", "ack")
+TYPES = ("subscribe", "unsubscribe", "follow", "cadence", "ack")
+# Of notifications that a client names as seen.
+MAX_SEEN = 500
 # No tape has ever counted so far; JSON's numbers end somewhere too.
 LARGEST_NUMBER = 2**53
 
@@ -76,6 +78,8 @@ class StreamSocket(Socket):
             await self._subscribe(fields)
         elif kind == "unsubscribe":
             await self._unsubscribe(fields)
+        elif kind == "follow":
+            await self._follow(fields)
         elif kind == "cadence":
             self._pace(fields)
         else:
@@ -106,6 +110,20 @@ class StreamSocket(Socket):
         await self.give_up(symbols)
         await hub().unfollow(self.client, symbols)
         self.send(_json({"type": "unsubscribed", "id": fields.get("id"), "symbols": symbols}))
+
+    # --- what is told by itself
+
+    async def _follow(self, fields: dict[str, Any]) -> None:
+        if fields.get("notifications") is not True:
+            raise Refused("bad_message", "What can be followed is notifications: true.")
+        since, seen = fields.get("since"), fields.get("seen", [])
+        if not (since is None or _is_number(since)):
+            raise Refused("bad_message", "since is the id of the last notification that you have.")
+        if not isinstance(seen, list) or len(seen) > MAX_SEEN or not all(map(_is_number, seen)):
+            raise Refused("bad_message", f"seen is a list of at most {MAX_SEEN} ids of notifications.")
+        if self.client.login is None:
+            raise Refused("login_required", "Log in to be told of notifications.")
+        await hub().people.follow(self.client, since, seen, fields.get("id"))
 
     # --- how often
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
@@ -141,6 +141,8 @@ def event(name: str, data: str, position: str = "") -> str:
 class EventWire(Wire):
     """The messages of the WebSocket as events, for one client: it knows where that one is."""
 
+    notifications_at_once = 50
+
     def __init__(self, at: Mapping[str, Position]) -> None:
         self._at = dict(at)
 
@@ -173,6 +175,10 @@ class EventWire(Wire):
 
     def cadence(self, mode: str, reason: str) -> str:
         return event("cadence", NATIVE.cadence(mode, reason))
+
+    def notifications(self, texts: Sequence[str]) -> str:
+        """Without an `id:`: the position of prices is not moved by them."""
+        return "".join(event("notification", text) for text in texts)
 
 
 # --- how it is handed over

@@ -7,11 +7,11 @@ client gets in one beat into one frame. Our own protocol is here; the others are
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 import orjson
 
@@ -120,6 +120,9 @@ class Feed(Protocol):
 class Wire:
     """One protocol. What it has no words for is None, and is not sent."""
 
+    notifications_at_once: ClassVar[int] = 0
+    """How many go into one frame; 0: this protocol knows no notifications."""
+
     def frame(self, parts: list[Any]) -> Frame:
         raise NotImplementedError
 
@@ -138,6 +141,9 @@ class Wire:
     def cadence(self, mode: str, reason: str) -> Frame | None:
         return None
 
+    def notifications(self, texts: Sequence[str]) -> Frame | None:
+        return None
+
 
 class NativeQuotes:
     source = Source.QUOTE
@@ -148,6 +154,8 @@ class NativeQuotes:
 
 class NativeWire(Wire):
     """JSON text frames of `/ws/v1/stream`; the words are explained in docs/reference/stream.md."""
+
+    notifications_at_once = 1
 
     def frame(self, parts: list[str]) -> str:
         return f'{{"type":"quotes","q":[{",".join(parts)}]}}'
@@ -167,6 +175,10 @@ class NativeWire(Wire):
 
     def cadence(self, mode: str, reason: str) -> str:
         return _json({"type": "cadence", "mode": mode, "reason": reason})
+
+    def notifications(self, texts: Sequence[str]) -> str:
+        (text,) = texts
+        return text
 
 
 def _json(message: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ from marketdata.cache import Look, decode_known, read_latest
 from marketdata.lookup import stored_quotes
 from marketdata.quotes import Quote, Reason
 from marketdata.symbols import group_name
-from subscriptions import upkeep
+from subscriptions import personal, upkeep
 from subscriptions.arrivals import Reading, minute_of, state_from, state_of
 from subscriptions.client import Client
 from subscriptions.connections import Connections
@@ -58,6 +58,7 @@ class PriceHub:
         self.silence = Silence()
         self.connections = Connections()
         self.ours = Ours()
+        self.people = personal.Personal()
         self.newly_followed = asyncio.Event()
         self._followers: dict[str, set[Client]] = defaultdict(set)
         self._lingering: dict[str, float] = {}  # heard, though nobody follows them any more
@@ -85,13 +86,12 @@ class PriceHub:
             self._start()
         if client.login is None:
             if self.visitors >= settings.VISITOR_CONNECTIONS:
-                raise Refused(
-                    "connection_limit", "Too many visitors are connected. Log in, or come again later."
-                )
+                raise Refused("connection_limit", "Too many visitors are here. Log in, or come again later.")
             self.visitors += 1
         self.clients.add(client)
         client.pace.ours = self.ours
         self._phases.place(client)
+        self.people.arrived(client)
         metrics.sockets.set(len(self.clients))
 
     async def remove(self, client: Client) -> None:
@@ -99,6 +99,7 @@ class PriceHub:
             self.visitors -= 1
         self.clients.discard(client)
         self._phases.take_out(client)
+        self.people.gone(client)
         metrics.sockets.set(len(self.clients))
         await self._let_go(client, client.asked | client.symbols)
         client.following.clear()
@@ -146,9 +147,8 @@ class PriceHub:
             return
         now, again = self.states.position(symbol), feed in client.feeds(symbol)
         told = NOWHERE if quote is None else (quote.epoch, quote.seq)
-        if (
-            told >= now or not again
-        ):  # again, and something newer than this snapshot: sent already, or due anyway
+        # Again, and something newer than this snapshot: sent already, or due anyway.
+        if told >= now or not again:
             self._phases.follow(client, symbol, feed, told)
         if now > told and not again:  # heard while Redis answered
             self._phases.catch_up(client, symbol)

@@ -44,7 +44,9 @@ Chore = Callable[[], Awaitable[None]]
 
 def chores(hub: PriceHub) -> list[Chore]:
     """Each is run again and again; a failure of one stops none of the others."""
+    people = hub.people
     return [
+        *(people.hear, people.keep_joined, people.drain, people.heal),
         _Heartbeats(hub).beat,
         _Chores(hub).mind,
         _Chores(hub).renew,

@@ -267,3 +267,39 @@ def seconds_left(ticker: Ticker) -> float:
     ends_at = Subscription.objects.get(ticker=ticker).ends_at
     assert ends_at is not None
     return (ends_at - timezone.now()).total_seconds()
+
+
+async def test_whoever_is_logged_in_follows_notifications_and_is_told_where_they_end():
+    async with Socket(await in_thread(make_user)) as socket:
+        answer = await socket.ask({"type": "follow", "id": "f", "notifications": True, "since": 3})
+
+    assert answer == {
+        "type": "following",
+        "id": "f",
+        "notifications": True,
+        "last": 0,
+        "missed": 0,
+        "more": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "bad_message"),
+        ({"notifications": 1}, "bad_message"),
+        ({"notifications": True, "since": "7"}, "bad_message"),
+        ({"notifications": True, "since": True}, "bad_message"),
+        ({"notifications": True, "since": 2**53}, "bad_message"),
+        ({"notifications": True, "since": -1}, "bad_message"),
+        ({"notifications": True, "seen": 7}, "bad_message"),
+        ({"notifications": True, "seen": [None]}, "bad_message"),
+        ({"notifications": True, "seen": list(range(501))}, "bad_message"),
+        ({"notifications": True}, "login_required"),
+    ],
+)
+async def test_what_cannot_be_followed_is_refused(fields, code):
+    async with Socket() as socket:
+        refused = await socket.ask({"type": "follow", "id": 1, **fields})
+
+    assert (refused["type"], refused["id"], refused["code"]) == ("error", 1, code)

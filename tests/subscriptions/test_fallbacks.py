@@ -15,8 +15,9 @@ from accounts import tickets
 from accounts.credentials import Login
 from accounts.models import User
 from accounts.tiers import LIMITS, Tier
+from core import live
 from core.database import in_thread
-from core.redis import client, close_async_client
+from core.redis import async_client, client, close_async_client
 from marketdata.models import Ticker
 from subscriptions import client as client_module
 from subscriptions import fallbacks, renewal, streaming, upkeep, watchlist
@@ -613,3 +614,19 @@ async def test_a_reader_who_waits_is_woken_by_the_end():
     desk.close("last")
 
     assert await asyncio.wait_for(reader, 5) == "last"
+
+
+async def test_notifications_come_as_events_that_leave_the_position_of_prices(feed):
+    user, headers = await somebody("pro", "AAPL")
+    await feed.publish(AAPL="1.00")
+    async with EventReader(STREAM + "AAPL", headers) as reader:
+        await reader.next("subscribed")
+        name = f"asgi__group__{live.user_group(user.pk)}"
+        while dict(await async_client().pubsub_numsub(name)) != {name.encode(): 1}:
+            await asyncio.sleep(0.01)
+
+        await live.tell_users([(user.pk, {"id": number}) for number in range(1, 61)])
+
+        for number in range(1, 61):
+            event = await reader.next("notification")
+            assert (event.data, event.id) == ({"type": "notification", "id": number}, "1,AAPL:1")

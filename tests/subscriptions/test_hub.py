@@ -158,7 +158,7 @@ async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_aliv
         await feed.beat()
         await asyncio.sleep(0.05)
     assert price_hub._receiver is healed
-    assert len(get_channel_layer()._get_layer().channels) == 1
+    assert len(get_channel_layer()._get_layer().channels) == 2  # prices and people
 
 
 async def test_a_gap_in_the_beats_leaves_one_receiver(price_hub, feed, screen):
