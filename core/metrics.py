@@ -5,7 +5,7 @@ Counters carry no user and no symbol: labels stay few, and a scrape stays small.
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client import generate_latest as _generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
@@ -24,6 +24,14 @@ def _counter(name: str, text: str, *labels: str) -> Counter:
 
 def _gauge(name: str, text: str, *labels: str) -> Gauge:
     return Gauge(f"onetape_{name}", text, labels, registry=registry)
+
+
+# From a fast commit to a sender that was tried again.
+SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300)
+
+
+def _seconds(name: str, text: str, *labels: str) -> Histogram:
+    return Histogram(f"onetape_{name}", text, labels, registry=registry, buckets=SECONDS)
 
 
 # --- What is away, and who had to do without it
@@ -53,6 +61,9 @@ upstream_bad_messages = _counter("upstream_bad_messages", "Upstream messages nob
 ticks_accepted = _counter("ticks_accepted", "Ticks believed.", "provider")
 ticks_refused = _counter("ticks_refused", "Ticks not believed.", "provider", "reason")
 quotes_published = _counter("quotes_published", "Conflated quotes published.")
+tape_batches_dropped = _counter(
+    "tape_batches_dropped", "Batches of believed ticks that alerts never got, Redis being away too long."
+)
 tape_step_failures = _counter(
     "tape_step_failures", "Steps of the tape that a dead dependency stopped.", "step"
 )
@@ -73,6 +84,24 @@ recoveries = _counter(
     "recovered",
 )
 hub_symbols = _gauge("hub_symbols", "Tickers this process follows for its clients.")
+
+# --- Alerts
+alerts_fired = _counter("alerts_fired", "Fires committed, by what found them.", "kind", "source")
+alerts_refused = _counter("alerts_refused", "Fires that nobody wanted, by why.", "reason")
+alerts_overtaken = _counter("alerts_overtaken", "Decisions that an edit or the sweep had overtaken.")
+alerts_ticks_refused = _counter(
+    "alerts_ticks_refused", "Believed ticks that alerts do not look at, by why.", "reason"
+)
+alerts_gaps = _counter("alerts_gaps", "Holes in the stream of ticks that alerts read.")
+alerts_step_failures = _counter(
+    "alerts_step_failures", "Steps of the alerts that a dead dependency stopped.", "step"
+)
+alerts_committed_s = _seconds(
+    "alerts_committed_seconds", "From the exchange's time of the tick to the committed notification."
+)
+alerts_decided_s = _seconds(
+    "alerts_decided_seconds", "From the tick being received to the committed notification."
+)
 
 
 def exposition() -> bytes:

@@ -1,4 +1,4 @@
-"""What comes in: judged, counted, and handed on to the bars and to the next publication."""
+"""What comes in: judged, counted, and handed on to the bars, to the next publication and to the stream for alerts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from marketdata.acceptance import Acceptance
 from marketdata.quotes import Correction, Quote, StreamEvent, Tick, tick_of
 from marketdata.tape.conflation import Conflator
 from marketdata.tape.history import History
+from marketdata.tape.out import Out
 from marketdata.tape.report import Counts
 
 NOT_WANTED = "not_wanted"
@@ -19,9 +20,10 @@ class Intake:
     """Everything that says a price goes through here, in the order of arrival."""
 
     def __init__(
-        self, *, routed_to: Callable[[str], str | None], streamed_by: Callable[[str], str | None]
+        self, out: Out, *, routed_to: Callable[[str], str | None], streamed_by: Callable[[str], str | None]
     ) -> None:
         """Who should stream a symbol, and who really does."""
+        self.out = out
         self.counts: defaultdict[str, Counts] = defaultdict(Counts)
         self.acceptance = Acceptance()
         self.conflator = Conflator()
@@ -71,6 +73,7 @@ class Intake:
     def _keep(self, believed: Tick, now_us: int) -> None:
         self.conflator.put(believed)
         self.history.add_tick(believed)
+        self.out.put(believed, now_us)
         self.counts[believed.provider].accept(now_us)
 
     def _correct(self, correction: Correction, now_us: int) -> None:
@@ -82,7 +85,11 @@ class Intake:
     def _put_right(self, correction: Correction, now_us: int) -> bool:
         """Whether the trade is known, be it only by its bar."""
         is_known, instead = self.acceptance.correct(correction, now_us)
+        is_in_bar = self.history.correct(correction, instead.price if instead is not None else None)
+        if not is_known and not is_in_bar:
+            return False
+        self.out.put_correction(correction, now_us)
         if instead is not None:
             self.conflator.put(instead)
-        is_in_bar = self.history.correct(correction, instead.price if instead is not None else None)
-        return is_known or is_in_bar
+            self.out.put(instead, now_us)
+        return True

@@ -9,18 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from redis.exceptions import RedisError
 
-from core import clock, leases, live, metrics
+from core import clock, leases, live
 from core.database import in_thread
 from core.loops import Tasks
-from core.outages import DATABASE_ERRORS, OUTAGES, outage_of
+from core.outages import DATABASE_ERRORS
 from core.redis import async_client
 from marketdata import backfill, demand, ledger, market_hours, store
 from marketdata.models import Cause
@@ -29,10 +27,12 @@ from marketdata.tape import conflation, history, openset, report
 from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
 from marketdata.tape.knowledge import Knowledge
+from marketdata.tape.out import Out
 from marketdata.tape.outlet import Outlet
 from marketdata.tape.purchases import Meter, first_quotes
 from marketdata.tape.saying import Saying
 from marketdata.tape.sharding import shard_of
+from marketdata.tape.steps import Steps, wait
 from marketdata.tape.streams import Streams
 
 logger = logging.getLogger(__name__)
@@ -45,8 +45,6 @@ CONFLATE_EVERY_S = 0.1
 TURN_S = CONFLATE_EVERY_S / conflation.SLICES
 SHORTEST_PAUSE_S = 0.002
 RECONCILE_EVERY_S = 1.0
-# Woken without a rest it looked at the whole demand all the time, and people could watch half as much per second.
-REST_SHARE, LONGEST_REST_S = 4, 0.25
 # Somebody who removes and adds a ticker again must not close and open it upstream.
 CLOSE_GRACE_S = 0.75
 STORE_QUOTES_EVERY_S = 1.0
@@ -61,9 +59,6 @@ READ_SPLITS_EVERY_S = 60.0
 # A former owner notices its successor with its next beat, and closes its connections.
 FORMER_BEATS = 2
 INBOX_BLOCK_MS = 1_000
-
-# Which of them mean that a server is away, `outage_of` decides.
-STEP_ERRORS: tuple[type[Exception], ...] = (*OUTAGES, RedisError)
 
 
 class LeaseLost(Exception):
@@ -89,7 +84,7 @@ async def serve(shard: int, shards: int, stop: asyncio.Event) -> None:
             logger.warning("tape %s: PostgreSQL is away", name)
             epoch = None
         if epoch is None:
-            await _wait(stop, STANDBY_EVERY_S * settings.TIME_FACTOR)
+            await wait(stop, STANDBY_EVERY_S * settings.TIME_FACTOR)
             continue
         logger.info("tape %s: epoch %s begins", name, epoch)
         term = Term(shard, shards, epoch, holder)
@@ -105,13 +100,6 @@ async def _release(name: str, epoch: int) -> None:
         logger.warning("tape %s: PostgreSQL is away; the lease runs out by itself", name)
 
 
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the event.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()
-
-
 class Term:
     """One epoch of one shard."""
 
@@ -120,10 +108,13 @@ class Term:
         self.lease = lease_name(shard, shards)
         self.open: set[str] = set()
         self._tasks = Tasks()
+        self._steps = Steps(self.lease, self._redis_failed)
         self.streams = Streams(
             shard, shards, on_events=self.on_ticks, on_change=self._streams_changed, start=self._tasks.start
         )
-        self._intake = Intake(routed_to=self.streams.routed_to, streamed_by=self.streams.streamed_by)
+        self._out = Out(shard, shards, epoch)
+        routes = {"routed_to": self.streams.routed_to, "streamed_by": self.streams.streamed_by}
+        self._intake = Intake(self._out, **routes)
         self.counts = self._intake.counts
         self._history = self._intake.history
         self._outlet = Outlet(shard, epoch, self._intake.conflator, self._history, TURN_S)
@@ -138,7 +129,7 @@ class Term:
 
     async def run(self, stop: asyncio.Event) -> bool:
         """True when stopped while still the owner; False when the lease was lost."""
-        await self._try(self._look_for_former)
+        await self._steps.attempt(self._look_for_former)
         self._begin()
         try:
             await self._tasks.run_until(stop)
@@ -146,7 +137,7 @@ class Term:
         except LeaseLost as lost:
             known = lost.known
             logger.warning("tape %s: epoch %s lost its lease", self.lease, self.epoch)
-            await self._try(lambda: in_thread(leases.give_way, self.lease, self.epoch, known))
+            await self._steps.attempt(lambda: in_thread(leases.give_way, self.lease, self.epoch, known))
             await self._note_purchases()
             return False
         await self._note_purchases()
@@ -164,64 +155,32 @@ class Term:
 
     def _begin(self) -> None:
         """Each of these is part of the term: when one fails, the term fails, and the process with it."""
-        self._tasks.start(self._every(BEAT_EVERY_S, self._beat))
-        self._tasks.start(self._every(RENEW_EVERY_S * settings.TIME_FACTOR, self._renew))
-        self._tasks.start(self._every(RECONCILE_EVERY_S, self._reconcile, self._wake))
-        self._tasks.start(self._every(SAY_EVERY_S, self._say_streaming, self._saying.changed))
-        self._tasks.start(self._every(CONFLATE_EVERY_S, self._take_overdue))
+        self._tasks.start(self._steps.every(BEAT_EVERY_S, self._beat))
+        self._tasks.start(self._steps.every(RENEW_EVERY_S * settings.TIME_FACTOR, self._renew))
+        self._tasks.start(self._steps.every(RECONCILE_EVERY_S, self._reconcile, self._wake))
+        self._tasks.start(self._steps.every(SAY_EVERY_S, self._say_streaming, self._saying.changed))
+        self._tasks.start(self._steps.every(CONFLATE_EVERY_S, self._take_overdue))
         self._tasks.start(self._in_turns())
-        self._tasks.start(self._every(CLOSE_BARS_EVERY_S, self._close_bars))
-        self._tasks.start(self._every(STORE_QUOTES_EVERY_S, self._store_quotes))
-        self._tasks.start(self._every(STORE_BARS_EVERY_S, self._store_bars))
-        self._tasks.start(self._every(PRUNE_EVERY_S, self._prune))
-        self._tasks.start(self._every(REPORT_EVERY_S, self._report))
-        self._tasks.start(self._every(READ_SPLITS_EVERY_S, self._read_splits))
-        self._tasks.start(self._every(NOTE_PURCHASES_EVERY_S, self._note_purchases))
-        self._tasks.start(self._forever(self._listen))
-        self._tasks.start(self._forever(self._read_inbox))
-
-    async def _every(
-        self, seconds: float, step: Callable[[], Awaitable[None]], wake: asyncio.Event | None = None
-    ) -> None:
-        """Run a step on a steady beat; a dead dependency is counted and tried again on the next one.
-
-        A wake-up comes before the beat, but not before the step has rested several times as long as it took.
-        """
-        while True:
-            began = clock.monotonic()
-            if wake is not None:
-                wake.clear()
-            await self._try(step)
-            took = clock.monotonic() - began
-            pause = max(0.01, seconds - took)
-            if wake is not None:
-                rest = min(pause, took * REST_SHARE, LONGEST_REST_S)
-                await asyncio.sleep(rest)
-                await _wait(wake, pause - rest)
-            else:
-                await asyncio.sleep(pause)
+        self._tasks.start(self._steps.forever(self._pass_on))
+        self._tasks.start(self._steps.every(CLOSE_BARS_EVERY_S, self._close_bars))
+        self._tasks.start(self._steps.every(STORE_QUOTES_EVERY_S, self._store_quotes))
+        self._tasks.start(self._steps.every(STORE_BARS_EVERY_S, self._store_bars))
+        self._tasks.start(self._steps.every(PRUNE_EVERY_S, self._prune))
+        self._tasks.start(self._steps.every(REPORT_EVERY_S, self._report))
+        self._tasks.start(self._steps.every(READ_SPLITS_EVERY_S, self._read_splits))
+        self._tasks.start(self._steps.every(NOTE_PURCHASES_EVERY_S, self._note_purchases))
+        self._tasks.start(self._steps.forever(self._listen))
+        self._tasks.start(self._steps.forever(self._read_inbox))
 
     async def _in_turns(self) -> None:
         """When the one before it is done, and everybody else had a moment: under load several turns become one."""
         while True:
             began = clock.monotonic()
-            await self._try(self._publish, pause_s=CONFLATE_EVERY_S)
+            await self._steps.attempt(self._publish, pause_s=CONFLATE_EVERY_S)
             await asyncio.sleep(max(SHORTEST_PAUSE_S, TURN_S - (clock.monotonic() - began)))
 
-    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await self._try(step, pause_s=0.5)
-
-    async def _try(self, step: Callable[[], Awaitable[None]], *, pause_s: float = 0.0) -> None:
-        try:
-            await step()
-        except STEP_ERRORS as error:
-            if outage_of(error) is None:
-                raise
-            self._redis_knows = self._redis_knows and not isinstance(error, RedisError)
-            metrics.tape_step_failures.labels(step=step.__name__.strip("_")).inc()
-            logger.warning("tape %s: %s failed: %s", self.lease, step.__name__, type(error).__name__)
-            await asyncio.sleep(pause_s)
+    def _redis_failed(self) -> None:
+        self._redis_knows = False
 
     # --- the term itself
 
@@ -289,7 +248,7 @@ class Term:
     async def _seed(self, symbols: Collection[str]) -> None:
         """Newly opened symbols show a price at once, before their next trade: one shared request at most."""
         await self._refresh(symbols)
-        await self._try(lambda: in_thread(backfill.ask_for, sorted(symbols)))
+        await self._steps.attempt(lambda: in_thread(backfill.ask_for, sorted(symbols)))
 
     async def _refresh(self, symbols: Collection[str]) -> None:
         outcomes = await in_thread(first_quotes, sorted(symbols))
@@ -315,6 +274,15 @@ class Term:
 
     async def _publish_all(self) -> None:
         if not await self._outlet.say_all():
+            raise LeaseLost
+
+    async def _pass_on(self) -> None:
+        """To alerts, each tick by itself."""
+        if not await self._out.write_next():
+            raise LeaseLost
+
+    async def _pass_on_all(self) -> None:
+        if not await self._out.write():
             raise LeaseLost
 
     async def _close_bars(self) -> None:
@@ -387,9 +355,10 @@ class Term:
 
     async def _finish(self) -> None:
         """A clean end, upstream being closed: write what is left, say goodbye."""
-        for step in (self._publish_all, self._store_quotes, self._store_bars, self._report):
+        said, stored = (self._publish_all, self._pass_on_all), (self._store_quotes, self._store_bars)
+        for step in (*said, *stored, self._report):
             try:
-                await self._try(step)
+                await self._steps.attempt(step)
             except LeaseLost:
                 return
-        await self._try(lambda: openset.leave(async_client(), self.shard))
+        await self._steps.attempt(lambda: openset.leave(async_client(), self.shard))

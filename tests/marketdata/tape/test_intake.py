@@ -7,6 +7,7 @@ import pytest
 from core import clock
 from marketdata.quotes import Correction, Tick
 from marketdata.tape.intake import Intake
+from marketdata.tape.out import Out
 from tests.providers import make_quote
 
 NOW = clock.now_us()
@@ -17,7 +18,7 @@ def tick(price: str = "100", *, provider: str = "first", after_us: int = 0, **fi
 
 
 def intake(*, routed_to: str | None = "first", streamed_by: str | None = "first") -> Intake:
-    return Intake(routed_to=lambda _: routed_to, streamed_by=lambda _: streamed_by)
+    return Intake(Out(0, 1, 1), routed_to=lambda _: routed_to, streamed_by=lambda _: streamed_by)
 
 
 def waiting(one: Intake) -> list[tuple[str, str]]:
