@@ -43,21 +43,27 @@ VERSIONED = frozenset({*ARMING, *checking.OPTIONS})
 
 
 def create(user: User, fields: Mapping[str, Any]) -> Alert:
-    """`fields` as a client wrote them, with `symbol`.
-
-    Raises InvalidRule, InvalidSymbol, UnknownTicker, NoPrice and AlertLimit.
-    """
-    ticker = _ticker(fields)
-    values = checking.checked(fields, clock.now())
-    values |= _priced(values, _reference(ticker.symbol, fields))
+    """`fields` as a client wrote them, with `symbol`; raises what `draft` does, and AlertLimit."""
+    alert = draft(user, fields)
     with transaction.atomic():
         owner = _lock_user(user.pk)
         now = clock.now()
         _check_room(owner, 1, now)
-        alert = Alert(user=owner, ticker=ticker, created_at=now, splits_until=_day(now), **_columns(values))
+        alert.created_at = now
         _arm(alert, now)
         alert.save(force_insert=True)
         _tell()
+    return alert
+
+
+def draft(user: User, fields: Mapping[str, Any]) -> Alert:
+    """What `create` would make, not saved; raises InvalidRule, InvalidSymbol, UnknownTicker and NoPrice."""
+    ticker = _ticker(fields)
+    now = clock.now()
+    values = checking.checked(fields, now)
+    values |= _priced(values, _reference(ticker.symbol, fields))
+    alert = Alert(user=user, ticker=ticker, splits_until=_day(now), **_columns(values))
+    _arm(alert, now)
     return alert
 
 
