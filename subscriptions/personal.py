@@ -63,6 +63,9 @@ class Missed(Protocol):
     def last(self) -> int:
         """Id of the user's newest notification; 0: none."""
 
+    @property
+    def unread(self) -> int: ...
+
 
 class Inbox(Protocol):
     """Where notifications are kept; an app that has one registers it. Both run in a thread."""
@@ -79,6 +82,7 @@ class _Nothing:
     payloads: Sequence[dict[str, Any]] = ()
     more = False
     last = 0
+    unread = 0
 
 
 class _NoInbox:
@@ -318,6 +322,7 @@ def _following(request_id: str | int | None, missed: Missed, number: int) -> str
         "id": request_id,
         "notifications": True,
         "last": missed.last,
+        "unread": missed.unread,
         "missed": number,
         "more": missed.more,
     }

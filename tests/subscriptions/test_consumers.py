@@ -278,6 +278,7 @@ async def test_whoever_is_logged_in_follows_notifications_and_is_told_where_they
         "id": "f",
         "notifications": True,
         "last": 0,
+        "unread": 0,
         "missed": 0,
         "more": False,
     }

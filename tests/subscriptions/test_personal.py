@@ -49,6 +49,7 @@ class ListedInbox:
             payloads=[{"id": number} for number in missed[:200]],
             more=len(missed) > 200,
             last=max(numbers, default=0),
+            unread=len(numbers),
         )
 
     def lately(self, users, since, after, limit):
@@ -210,6 +211,7 @@ async def test_what_was_missed_comes_before_what_is_new_and_nothing_twice(price_
             "id": "f",
             "notifications": True,
             "last": 7,
+            "unread": 3,
             "missed": 2,
             "more": False,
         },
