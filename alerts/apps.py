@@ -9,8 +9,9 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import tier_changed  # noqa: PLC0415 -- app ready
-        from alerts import upkeep  # noqa: PLC0415 -- app ready
+        from alerts import readiness, upkeep  # noqa: PLC0415 -- app ready
         from marketdata import demand  # noqa: PLC0415 -- app ready
 
+        readiness.register()
         demand.register("alerts", upkeep.wanted_by_alerts)
         tier_changed.connect(upkeep.on_tier_changed, dispatch_uid="alerts.trim")

@@ -85,7 +85,7 @@ def launch(address: Address, *, demo: bool, shards: int = 1) -> NoReturn:
             servers=[server.process() for server in wanted],
             pids={server.name: child.pid for server, child in zip(wanted, running, strict=True)},
             first=roles.first_roles(address.host, address.port, shards),
-            later=roles.later_roles(),
+            later=roles.later_roles(shards),
             url=address.url,
             address=[address.host, address.port],
         )

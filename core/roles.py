@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 
 from core.processes import Process
@@ -33,13 +35,29 @@ def first_roles(host: str, port: int, shards: int = 1) -> list[Process]:
 
 
 def tapes(shards: int) -> list[Process]:
+    return _of_each_shard("tape", "runtape", shards)
+
+
+def alerts(shards: int) -> list[Process]:
+    return _of_each_shard("alerts", "runalerts", shards)
+
+
+def _of_each_shard(name: str, command: str, shards: int) -> list[Process]:
     if shards == 1:
-        return [_role("tape", _manage(), "runtape")]
-    return [_role(f"tape{i}", _manage(), "runtape", "--shard", f"{i}/{shards}") for i in range(shards)]
+        return [_role(name, _manage(), command)]
+    return [_role(f"{name}{i}", _manage(), command, "--shard", f"{i}/{shards}") for i in range(shards)]
 
 
-def later_roles() -> list[Process]:
-    """Two workers, since one shared worker made real-time tasks wait for slow ones (3-11 s, measured).
+def shard_argument(text: str) -> tuple[int, int]:
+    """Of such a command."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found or not int(found[1]) < int(found[2]):
+        raise ArgumentTypeError("write i/n with 0 <= i < n, such as 0/1")
+    return int(found[1]), int(found[2])
+
+
+def later_roles(shards: int = 1) -> list[Process]:
+    """Alerts; two workers, since one shared worker made real-time tasks wait for slow ones (3-11 s, measured).
 
     Threads cannot be stopped: what runs in them ends by its own budgets. A slow task runs in a child process, which
     is killed when the task's time limit is over; it is replaced now and then, so that no leak grows for ever.
@@ -47,6 +65,7 @@ def later_roles() -> list[Process]:
     realtime = ("-Q", "realtime,default", "-P", "threads", "-c", "4", "-n", "realtime@%h")
     slow = ("-Q", "slow", "-P", "prefork", "-c", "1", "--max-tasks-per-child", "500", "-n", "slow@%h")
     return [
+        *alerts(shards),
         _role("worker", *WORKER, *realtime),
         _role("slow", *WORKER, *slow),
         _role("beat", *CELERY, "beat", "-l", "WARNING", "--pidfile="),

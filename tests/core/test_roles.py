@@ -21,6 +21,26 @@ def test_each_shard_of_the_tape_is_a_role(shards, tapes):
     assert {role.name: role.argv[2:] for role in started if role.name != "web"} == tapes
 
 
+@pytest.mark.parametrize(
+    ("shards", "alerts"),
+    [
+        (1, {"alerts": ["runalerts"]}),
+        (2, {"alerts0": ["runalerts", "--shard", "0/2"], "alerts1": ["runalerts", "--shard", "1/2"]}),
+    ],
+)
+def test_each_shard_of_the_tape_has_its_alerts(shards, alerts):
+    started = roles.later_roles(shards)
+
+    assert {role.name: role.argv[2:] for role in started if role.name.startswith("alerts")} == alerts
+
+
+@pytest.mark.parametrize("text", ["1/1", "-1/2", "0", "0/", "a/b", "0/0", ""])
+def test_a_shard_that_there_is_not_is_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        roles.shard_argument(text)
+    assert roles.shard_argument("1/2") == (1, 2)
+
+
 @pytest.mark.parametrize("text", ["0", "17", "-1", "two", ""])
 def test_a_number_of_shards_that_makes_no_sense_is_refused(text):
     with pytest.raises(argparse.ArgumentTypeError):

@@ -42,7 +42,10 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=port_number, default=8000)
         parser.add_argument("--bind", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument(
-            "--shards", type=shard_count, default=1, help="processes of the tape that share the tickers"
+            "--shards",
+            type=shard_count,
+            default=1,
+            help="processes of the tape, and as many of alerts, that share the tickers",
         )
         parser.add_argument("--no-demo", action="store_true", help="leave an empty database empty")
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import signal
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,19 +11,13 @@ from django.core.management.base import BaseCommand
 
 from core import serving
 from core.redis import close_async_client
+from core.roles import shard_argument
 from marketdata.checks import TAG
 from marketdata.tape.owner import serve
 
 logger = logging.getLogger(__name__)
 
 THREADS = 16
-
-
-def shard_argument(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not found or not int(found[1]) < int(found[2]):
-        raise ArgumentTypeError("write i/n with 0 <= i < n, such as 0/1")
-    return int(found[1]), int(found[2])
 
 
 class Command(BaseCommand):
