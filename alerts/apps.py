@@ -9,9 +9,14 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import tier_changed  # noqa: PLC0415 -- app ready
-        from alerts import readiness, upkeep  # noqa: PLC0415 -- app ready
+        from alerts import errors, readiness, upkeep  # noqa: PLC0415 -- app ready
+        from core import problems  # noqa: PLC0415 -- app ready
         from marketdata import demand  # noqa: PLC0415 -- app ready
 
         readiness.register()
         demand.register("alerts", upkeep.wanted_by_alerts)
         tier_changed.connect(upkeep.on_tier_changed, dispatch_uid="alerts.trim")
+        problems.register(errors.AlertLimit, status=403, code="alert_limit")
+        problems.register(errors.UnknownTicker, status=404, code="not_found", attr="symbol")
+        problems.register(errors.NoPrice, status=409, code="no_price", attr="threshold_percent")
+        problems.register(errors.Expired, status=409, code="alert_expired", attr="expires_at")
