@@ -131,14 +131,17 @@ def _save(shard: str, epoch: int, reached: Reached) -> bool:
     )
 
 
-def write(effects: Sequence[Effect], position: str) -> Written:
-    """Inside a transaction; effects in the order in which they happened."""
+def write(effects: Sequence[Effect], position: str, edited_at: datetime | None = None) -> Written:
+    """Inside a transaction; effects in the order in which they happened.
+
+    `edited_at`: who is not the shard's runner says so here, and it reads these alerts again.
+    """
     written = Written(set(), [])
     with binary_cursor() as cursor:
         # Whatever the planner thinks of arrays: never the whole table.
         cursor.execute("SET LOCAL enable_seqscan = off")
         for part in _rounds(effects):
-            cursor.execute(statement(), _parameters(part, position))
+            cursor.execute(statement(), {**_parameters(part, position), "edited_at": edited_at})
             for alert_id, *row in cursor.fetchall():
                 written.claimed.add(alert_id)  # type: ignore[arg-type]
                 if row[0] is not None:

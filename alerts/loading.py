@@ -57,7 +57,7 @@ def load(shard: int, shards: int) -> Iterator[list[Watched]]:
     with transaction.atomic(), connection.chunked_cursor() as cursor:
         cursor.execute(COLUMNS + where, [tickers] if shards > 1 else [])
         while rows := cursor.fetchmany(CHUNK):
-            yield [_watched(row) for row in rows]
+            yield [watched(row) for row in rows]
 
 
 def edited_since(since: datetime) -> dict[int, Watched | None]:
@@ -74,10 +74,10 @@ def again(ids: Collection[int]) -> dict[int, Watched | None]:
 def _read(where: str, value: Any) -> dict[int, Watched | None]:
     with connection.cursor() as cursor:
         cursor.execute(COLUMNS + where, [value])
-        return {row[0]: _watched(row) if row[1] else None for row in cursor.fetchall()}
+        return {row[0]: watched(row) if row[1] else None for row in cursor.fetchall()}
 
 
-def _watched(row: tuple[Any, ...]) -> Watched:
+def watched(row: tuple[Any, ...]) -> Watched:
     """From COLUMNS."""
     (
         alert_id, _, symbol, kind, threshold, lower, upper, window_s, way, stale_after_s, sessions, mode, rearm_band,

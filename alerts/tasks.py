@@ -1,8 +1,21 @@
 from __future__ import annotations
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
-from alerts import upkeep
+from alerts import dispatch, sweep, upkeep
+
+
+# Asked for with each commit that tells somebody something; beat only makes good what was lost.
+@shared_task(name="alerts.deliver", expires=5)
+def deliver() -> None:
+    dispatch.run()
+
+
+@worker_shutting_down.connect
+def end_deliveries(**_: object) -> None:
+    """What is under way is sent and marked; nothing more is begun."""
+    dispatch.stop()
 
 
 @shared_task(name="alerts.expire", expires=60)
@@ -18,3 +31,8 @@ def pause_all_beyond_limit() -> None:
 @shared_task(name="alerts.delete_old", expires=3_600)
 def delete_old() -> None:
     upkeep.delete_old()
+
+
+@shared_task(name="alerts.sweep", expires=15)
+def look_for_missed() -> None:
+    sweep.run()

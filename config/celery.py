@@ -23,6 +23,8 @@ app.conf.beat_schedule = {
     "delete old minute bars and ledger rows": {"task": "marketdata.delete_old", "schedule": 3_600.0},
     "delete sessions whose time is over": {"task": "core.clear_sessions", "schedule": 86_400.0},
     "make watchlists fit their tier": {"task": "subscriptions.trim_all", "schedule": 60.0},
+    "send notifications that are due": {"task": "alerts.deliver", "schedule": 5.0},
+    "look for alerts that were missed": {"task": "alerts.sweep", "schedule": 15.0},
     "end alerts whose time is over": {"task": "alerts.expire", "schedule": 60.0},
     "make alerts fit their tier": {"task": "alerts.pause_all_beyond_limit", "schedule": 300.0},
     "delete old notifications and alerts": {"task": "alerts.delete_old", "schedule": 3_600.0},

@@ -20,6 +20,7 @@ WITH effect AS MATERIALIZED (
        SET phase = e.phase,
            fire_seq = a.fire_seq + e.fires::int,
            active = NOT e.ends,
+           edited_at = coalesce(%(edited_at)b::timestamptz, a.edited_at),
            armed_at = e.at,
            armed_price = CASE WHEN e.phase = 1 THEN e.price ELSE a.armed_price END,
            last_fired_at = CASE WHEN e.fires THEN e.at ELSE a.last_fired_at END,

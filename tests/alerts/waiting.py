@@ -16,7 +16,7 @@ BLOCKED = (
 def until_somebody_waits(count: int = 1) -> None:
     """Asked over a connection of its own, so that the test's transaction stays as it is."""
     until = clock.monotonic() + PATIENCE_S
-    with psycopg.connect(**_address(), autocommit=True) as own:
+    with psycopg.connect(**address(), autocommit=True) as own:
         while clock.monotonic() < until:
             (waiting,) = own.execute(BLOCKED).fetchone()
             if waiting >= count:
@@ -25,6 +25,6 @@ def until_somebody_waits(count: int = 1) -> None:
     raise AssertionError("nobody waits")
 
 
-def _address() -> dict[str, object]:
+def address() -> dict[str, object]:
     values = connection.get_connection_params()
     return {name: values[name] for name in ("dbname", "user", "password", "host", "port") if values.get(name)}
