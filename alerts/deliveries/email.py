@@ -16,7 +16,9 @@ from smtplib import (
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.core.mail import EmailMultiAlternatives
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.validators import validate_email
 from django.template.loader import render_to_string
 
 from alerts.deliveries.base import Message, Outcome
@@ -31,12 +33,18 @@ URGENT = {Priority.CRITICAL: {"Importance": "high", "X-Priority": "1"}, Priority
 
 
 def send(channel: Channel, message: Message) -> Outcome:
+    connection = get_connection()
     try:
-        mail_of(channel, message).send()
+        validate_email(channel.address)
+        mail = mail_of(channel, message)
+        mail.connection = connection
+        mail.send()
     except OSError as error:  # all of smtplib's are that
         return _outcome_of(error)
-    except ValueError:  # UnicodeError as well
-        return Outcome.permanent("The mail server cannot be told this address: it is not one of e-mail.")
+    except (ValidationError, ValueError):  # ValueError: something in it that no header can hold
+        return Outcome.permanent("The address is not one of e-mail.")
+    finally:
+        connection.close()  # after a refused password it is still open
     return Outcome.sent()
 
 
