@@ -153,6 +153,7 @@ CELERY_TASK_SOFT_TIME_LIMIT = 50
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "marketdata.fetch_wanted": {"queue": "realtime"},
+    "alerts.deliver": {"queue": "realtime"},
     "marketdata.load_*": {"queue": "slow"},
     "marketdata.delete_old": {"queue": "slow"},
     "core.clear_sessions": {"queue": "slow"},

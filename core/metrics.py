@@ -102,6 +102,10 @@ alerts_committed_s = _seconds(
 alerts_decided_s = _seconds(
     "alerts_decided_seconds", "From the tick being received to the committed notification."
 )
+alerts_sent_s = _seconds(
+    "alerts_sent_seconds", "From the committed notification to the channel having it.", "kind"
+)
+alerts_deliveries = _counter("alerts_deliveries", "Attempts and ends of deliveries, by how.", "outcome")
 
 
 def exposition() -> bytes:

@@ -1,0 +1,272 @@
+"""Who sends what next: deliveries are claimed for a while by one dispatcher among many.
+
+A channel has one turn at a time: its row is locked with SKIP LOCKED while it is decided what it gets (`quiet.plan`),
+so that any number of dispatchers together keep its digest limit. A claim is `attempts` + 1 and a `next_attempt_at`
+that lies a lease ahead: who dies holding one lets it run out, and whoever claims then is told apart by `attempts`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+
+from alerts import handing_on
+from alerts.kinds import Priority
+from alerts.models import ChannelKind, ChannelState
+from alerts.quiet import MINUTE, MOST_ATTEMPTS, Manners, Plan, QuietHours, Recent, Waiting, plan
+
+# Longer than it takes to renew it, shorter than anybody wants to wait for what a killed process held.
+LEASE_S = 20.0
+# Looked at for each priority to find whose turn it is, and taken into one turn of a channel.
+LOOKED_AT = 500
+IN_ONE_TURN = 300
+# One target that hangs holds no more threads than that; one that has failed, a single one.
+PER_CHANNEL = 4
+LOST = "The process that sent this ended each time before it knew how it went."
+SWITCHED_OFF = "The channel is switched off."
+
+DUE = """
+WITH due AS MATERIALIZED (
+  SELECT found.channel_id, found.priority, found.next_attempt_at
+    FROM unnest(%(priorities)s) AS wanted (priority)
+   CROSS JOIN LATERAL (
+     SELECT d.channel_id, d.priority, d.next_attempt_at
+       FROM alerts_delivery d JOIN alerts_channel c ON c.id = d.channel_id
+      WHERE d.state = 'queued' AND d.priority = wanted.priority AND d.next_attempt_at <= %(now)s
+        AND d.digest_id IS NULL AND d.channel_id <> ALL (%(busy)s) AND c.kind <> ALL (%(full)s::text[])
+        AND (%(take_failing)s OR c.failures_in_a_row = 0)
+      ORDER BY d.next_attempt_at LIMIT %(looked_at)s) found
+), turns AS (
+  SELECT channel_id, min(priority) AS priority, min(next_attempt_at) AS since FROM due GROUP BY channel_id
+)
+"""
+IS_ANYTHING_DUE = f"{DUE} SELECT EXISTS (SELECT FROM turns)"  # noqa: S608 -- constants
+LOCK_CHANNELS = f"""{DUE}
+SELECT c.id, c.kind, c.is_enabled AND u.is_active AS is_wanted, c.state, c.failures_in_a_row > 0 AS is_failing,
+       c.digest_above, c.quiet_from, c.quiet_until, c.quiet_lets_critical, u.time_zone
+  FROM turns t JOIN alerts_channel c ON c.id = t.channel_id JOIN accounts_user u ON u.id = c.user_id
+ ORDER BY t.priority, t.since LIMIT %(room)s
+   FOR NO KEY UPDATE OF c SKIP LOCKED
+"""  # noqa: S608 -- constants
+# A statement of its own, so that it sees what the former holder of the channel has claimed.
+WAITING = """
+SELECT found.* FROM unnest(%(channels)s) AS turn (id) CROSS JOIN LATERAL (
+  SELECT d.channel_id, d.id, d.priority, d.attempts, d.first_attempt_at IS NOT NULL AS is_tried,
+         d.next_attempt_at > d.created_at AS is_held
+    FROM alerts_delivery d
+   WHERE d.channel_id = turn.id AND d.state = 'queued' AND d.digest_id IS NULL AND d.next_attempt_at <= %(now)s
+   ORDER BY d.priority, d.next_attempt_at, d.id LIMIT %(rows)s) found
+"""
+RECENT = """
+SELECT d.channel_id, d.first_attempt_at, EXISTS (SELECT FROM alerts_delivery m WHERE m.digest_id = d.id)
+  FROM alerts_delivery d
+ WHERE d.channel_id = ANY (%(channels)s) AND d.first_attempt_at > %(since)s AND d.digest_id IS NULL
+"""
+CLAIM = """
+UPDATE alerts_delivery d
+   SET attempts = d.attempts + 1, next_attempt_at = %(until)s,
+       first_attempt_at = coalesce(d.first_attempt_at, %(now)s)
+  FROM unnest(%(ids)s, %(attempts)s) AS mine (id, attempts)
+ WHERE d.id = mine.id AND d.attempts = mine.attempts AND d.state = 'queued'
+RETURNING d.id
+"""
+JOIN_DIGEST = """
+UPDATE alerts_delivery SET digest_id = %(leader)s, first_attempt_at = %(now)s
+ WHERE id = ANY (%(ids)s) AND state = 'queued'
+"""
+HOLD = """
+UPDATE alerts_delivery d SET next_attempt_at = held.until
+  FROM unnest(%(ids)s, %(untils)s) AS held (id, until) WHERE d.id = held.id AND d.state = 'queued'
+"""
+RENEW = """
+UPDATE alerts_delivery d SET next_attempt_at = %(until)s
+  FROM unnest(%(ids)s, %(attempts)s) AS mine (id, attempts)
+ WHERE d.id = mine.id AND d.attempts = mine.attempts AND d.state = 'queued'
+RETURNING d.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One attempt of one delivery."""
+
+    id: int
+    channel_id: int
+    kind: str
+    attempts: int
+    """With this one."""
+    is_failing: bool
+    """Of the channel: its last attempt failed."""
+    was_held: bool
+    """On purpose, so that its age says nothing about us."""
+
+
+@dataclass(slots=True)
+class Room:
+    """What a dispatcher can take."""
+
+    total: int
+    failing: int
+    of_kind: Counter[str] = field(default_factory=Counter)
+    """More of these than that would fill it with one kind."""
+    busy: Sequence[int] = ()
+    """Channels whose turn goes on."""
+
+    def take(self, channel: Turn) -> int:
+        """How many messages this channel may get."""
+        most = min(1 if channel.is_failing else PER_CHANNEL, self.total, self.of_kind[channel.kind])
+        return min(most, self.failing) if channel.is_failing else most
+
+    def used(self, claims: Iterable[Claim]) -> None:
+        for claim in claims:
+            self.total -= 1
+            self.of_kind[claim.kind] -= 1
+            self.failing -= claim.is_failing
+
+
+class Turn(NamedTuple):
+    """A channel of which something is due, its row locked."""
+
+    id: int
+    kind: str
+    is_wanted: bool
+    state: str
+    is_failing: bool
+    digest_above: int
+    quiet_from: time | None
+    quiet_until: time | None
+    quiet_lets_critical: bool
+    time_zone: str
+
+    @property
+    def manners(self) -> Manners:
+        quiet = None
+        if self.quiet_from is not None and self.quiet_until is not None:
+            quiet = QuietHours(self.quiet_from, self.quiet_until, ZoneInfo(self.time_zone))
+        return Manners(self.digest_above, quiet, self.quiet_lets_critical)
+
+
+class Row(NamedTuple):
+    id: int
+    priority: int
+    attempts: int
+    is_tried: bool
+    is_held: bool
+
+
+@dataclass(slots=True)
+class Claimed:
+    claims: list[Claim] = field(default_factory=list)
+    is_more_due: bool = False
+    """Something is, or was a moment ago, even if others have it."""
+
+
+def claim(room: Room, now: datetime) -> Claimed:
+    """Take what is due, the most urgent first, and settle what needs no sending. Raises DATABASE_ERRORS."""
+    parameters = _parameters(room, now)
+    found = Claimed()
+    with transaction.atomic():
+        turns = [Turn(*row) for row in _rows(LOCK_CHANNELS, parameters)]
+        if not turns:
+            found.is_more_due = bool(_rows(IS_ANYTHING_DUE, parameters)[0][0])
+            return found
+        found.is_more_due = True
+        ids = [turn.id for turn in turns]
+        waiting = _waiting(ids, now)
+        recent = _recent([turn.id for turn in turns if turn.digest_above], now)
+        for turn in turns:
+            taken = _turn(turn, waiting.get(turn.id, []), recent.get(turn.id, []), room, now)
+            room.used(taken)
+            found.claims += taken
+    return found
+
+
+def _parameters(room: Room, now: datetime) -> dict[str, Any]:
+    full = [kind for kind in ChannelKind.values if room.of_kind[kind] <= 0]
+    return {
+        "now": now, "priorities": [int(one) for one in Priority], "busy": list(room.busy), "full": full,
+        "take_failing": room.failing > 0, "looked_at": LOOKED_AT, "room": room.total,
+    }  # fmt: skip
+
+
+def _waiting(channels: list[int], now: datetime) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for channel, *row in _rows(WAITING, {"channels": channels, "now": now, "rows": IN_ONE_TURN}):
+        found.setdefault(channel, []).append(Row(*row))
+    return found
+
+
+def _recent(channels: list[int], now: datetime) -> dict[int, list[Recent]]:
+    found: dict[int, list[Recent]] = {}
+    for channel, at, is_digest in _rows(RECENT, {"channels": channels, "since": now - MINUTE}):
+        found.setdefault(channel, []).append(Recent(at, is_digest))
+    return found
+
+
+def _turn(turn: Turn, rows: list[Row], recent: list[Recent], room: Room, now: datetime) -> list[Claim]:
+    """What this channel gets now, claimed; all else about it is settled."""
+    if not turn.is_wanted:
+        handing_on.skip([row.id for row in rows])
+        return []
+    if turn.state == ChannelState.DISABLED:
+        handing_on.hand_on([row.id for row in rows], SWITCHED_OFF, now)
+        return []
+    spent = [row.id for row in rows if row.attempts >= MOST_ATTEMPTS]
+    if spent:
+        handing_on.hand_on(spent, LOST, now)
+    alive = {row.id: row for row in rows if row.attempts < MOST_ATTEMPTS}
+    waiting = [Waiting(row.id, row.priority, row.is_tried, row.is_held) for row in alive.values()]
+    return _claim(turn, alive, plan(turn.manners, waiting, recent, now), room.take(turn), now)
+
+
+def _claim(turn: Turn, rows: Mapping[int, Row], plan_: Plan, most: int, now: datetime) -> list[Claim]:
+    """The most urgent first, and of those the digest: what it holds has waited longest."""
+    if plan_.later:
+        _execute(HOLD, {"ids": list(plan_.later), "untils": list(plan_.later.values())})
+    leaders = plan_.digest[:1]
+    wanted = sorted([*leaders, *plan_.singles], key=lambda one: rows[one].priority)[:most]
+    mine = _claimed([rows[one] for one in wanted], now)
+    for leader in set(leaders) & mine:
+        _execute(JOIN_DIGEST, {"leader": leader, "ids": plan_.digest[1:], "now": now})
+    return [
+        Claim(one, turn.id, turn.kind, rows[one].attempts + 1, turn.is_failing, rows[one].is_held)
+        for one in wanted
+        if one in mine
+    ]
+
+
+def _claimed(rows: Sequence[Row], now: datetime) -> set[int]:
+    if not rows:
+        return set()
+    ids, attempts = [row.id for row in rows], [row.attempts for row in rows]
+    until = now + timedelta(seconds=LEASE_S)
+    return {one for (one,) in _rows(CLAIM, {"ids": ids, "attempts": attempts, "until": until, "now": now})}
+
+
+def renew(claims: Iterable[Claim], now: datetime) -> set[int]:
+    """Hold these for another lease; which of them are still ours."""
+    held = list(claims)
+    if not held:
+        return set()
+    parameters = {
+        "ids": [one.id for one in held], "attempts": [one.attempts for one in held],
+        "until": now + timedelta(seconds=LEASE_S),
+    }  # fmt: skip
+    return {one for (one,) in _rows(RENEW, parameters)}
+
+
+def _rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def _execute(statement: str, parameters: Mapping[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)

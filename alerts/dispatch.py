@@ -1,0 +1,271 @@
+"""Sends what is due: claimed in one short transaction, sent outside of any by threads, marked in another.
+
+One dispatcher per process does the asking and the writing; its threads only send. No more is claimed than there are
+threads, so what is urgent and comes later is next. Bulkheads keep what hangs from taking all of them: per channel,
+per kind (all e-mail goes through one server), and for channels that have failed before.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from alerts import claiming, marking, messages, outbox
+from alerts.claiming import LEASE_S, Claim, Room
+from alerts.deliveries import base
+from alerts.deliveries.base import Message, Outcome
+from alerts.marking import Finished
+from alerts.models import Channel, ChannelKind
+from core import clock, metrics
+from core.encryption import Undecryptable
+from core.outages import DATABASE_ERRORS
+
+logger = logging.getLogger(__name__)
+
+THREADS = 32
+PER_KIND = 16
+FAILING = 8
+# Of a budget, for what is under way when it ends: longer than a sender may take.
+LAST_SENDS_S = 12.0
+BUDGET_S = 25.0
+RENEW_EVERY_S = LEASE_S / 4
+# While something is under way, new work is looked for so often; and where another dispatcher has what is due.
+LOOK_EVERY_S = 0.25
+OTHERS_S = 0.05
+AWAY_S = 0.5
+UNREADABLE = "The stored address cannot be decrypted: FIELD_ENCRYPTION_KEYS lacks its key."
+
+
+def run(budget_s: float = BUDGET_S) -> int:
+    """Send until nothing is due or the budget is over, and ask for another run then; how many went out.
+
+    One at a time in each process: a second call has the first one look once more.
+    """
+    return _runs.run(budget_s)
+
+
+def stop() -> None:
+    """Take nothing more: this process is about to end."""
+    _runs.stopping = True
+
+
+@dataclass(slots=True)
+class _Held:
+    """A claim in the hands of a thread."""
+
+    claim: Claim
+    good_until: float
+    """By the monotonic clock; later somebody else may have it."""
+
+
+class Dispatcher:
+    """Claims, sends and marks. Used by one thread at a time."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="deliver")
+        self._threads = threads
+        self._held: dict[Future[Outcome | None], _Held] = {}
+        self._finished: list[Finished] = []
+        self._renewed_at = 0.0
+        self.sent = 0
+
+    def drain(self, budget_s: float = BUDGET_S, *, is_over: threading.Event | None = None) -> bool:
+        """True when nothing was left to do, False when the budget or the process was over before."""
+        started = clock.monotonic()
+        taking_s = budget_s - min(LAST_SENDS_S, budget_s / 2)
+        while True:
+            takes = clock.monotonic() - started < taking_s and not _is_set(is_over)
+            try:
+                pause_s = self._step(takes=takes)
+            except DATABASE_ERRORS as error:
+                # What was sent stays in `_finished` and is marked when the database is back.
+                metrics.database_failures.labels(used_by="deliveries").inc()
+                logger.warning("deliveries wait for the database: %s", type(error).__name__)
+                pause_s = AWAY_S
+            if pause_s is None:
+                return takes
+            if clock.monotonic() - started > budget_s:
+                return False
+            self._wait(pause_s)
+
+    def _step(self, *, takes: bool) -> float | None:
+        """How long to wait for what comes; None: there is nothing more to do."""
+        self._mark()
+        self._renew()
+        is_more_due = self._take() if takes else False
+        if self._held:
+            return LOOK_EVERY_S
+        return OTHERS_S if is_more_due else None
+
+    # --- taking
+
+    def _take(self) -> bool:
+        """Whether something is due, here or in another dispatcher's hands."""
+        while outbox.expand() == outbox.ROWS:
+            pass
+        room = self._room()
+        if room.total <= 0:
+            return True
+        claimed_at = clock.monotonic()
+        found = claiming.claim(room, clock.now())
+        if found.claims:
+            self._submit(found.claims, claimed_at + LEASE_S)
+        return found.is_more_due
+
+    def _room(self) -> Room:
+        claims = [held.claim for held in self._held.values()]
+        kinds = Counter(claim.kind for claim in claims)
+        return Room(
+            total=self._threads - len(claims),
+            failing=FAILING - sum(claim.is_failing for claim in claims),
+            of_kind=Counter({kind: PER_KIND - kinds[kind] for kind in ChannelKind.values}),
+            busy=sorted({claim.channel_id for claim in claims}),
+        )
+
+    def _submit(self, claims: Collection[Claim], good_until: float) -> None:
+        texts = messages.load(claim.id for claim in claims)
+        channels = _channels({claim.channel_id for claim in claims})
+        for claim in claims:
+            if claim.id not in texts:
+                continue  # deleted since, with its notification
+            held = _Held(claim, good_until)
+            channel = channels.get(claim.channel_id)
+            future = self._pool.submit(_send, held, channel, texts[claim.id])
+            self._held[future] = held
+
+    # --- while they are sent
+
+    def _wait(self, seconds: float) -> None:
+        if self._held:
+            wait(self._held, timeout=seconds, return_when=FIRST_COMPLETED)
+        else:
+            threading.Event().wait(seconds)
+
+    def _renew(self) -> None:
+        now = clock.monotonic()
+        if not self._held or now - self._renewed_at < RENEW_EVERY_S:
+            return
+        self._renewed_at = now
+        ours = claiming.renew([held.claim for held in self._held.values()], clock.now())
+        for held in self._held.values():
+            if held.claim.id in ours:
+                held.good_until = now + LEASE_S
+
+    def _mark(self) -> None:
+        for future in [one for one in self._held if one.done()]:
+            held = self._held.pop(future)
+            outcome = future.result()
+            if outcome is not None:
+                self._finished.append(Finished(held.claim, outcome))
+        marking.mark(self._finished, clock.now())
+        self.sent += sum(one.outcome.is_sent for one in self._finished)
+        self._finished = []
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False)
+
+
+def _is_set(event: threading.Event | None) -> bool:
+    return event is not None and event.is_set()
+
+
+def _channels(ids: Collection[int]) -> dict[int, Channel]:
+    """Without those whose address nobody can read: they must not hold up the others."""
+    try:
+        return Channel.objects.select_related("user").in_bulk(ids)
+    except Undecryptable:
+        return {channel: found for channel in ids if (found := _readable(channel))}
+
+
+def _readable(channel: int) -> Channel | None:
+    try:
+        return Channel.objects.select_related("user").filter(pk=channel).first()
+    except Undecryptable:
+        return None
+
+
+def _send(held: _Held, channel: Channel | None, message: Message) -> Outcome | None:
+    """In a thread, which has no business with the database. None: the claim had run out before."""
+    if clock.monotonic() >= held.good_until:
+        return None
+    if channel is None:
+        return Outcome.retry(UNREADABLE)
+    return send(channel, message)
+
+
+def send(channel: Channel, message: Message) -> Outcome:
+    """One attempt; never raises an Exception."""
+    try:
+        return base.sender_of(channel.kind).send(channel, message)
+    except Exception as error:  # noqa: BLE001 -- a mistake in a sender costs this attempt and no other delivery
+        # Not the text of the error, nor what called: they may hold the address.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        logger.error(  # noqa: TRY400 -- likewise
+            "the sender of %s failed: %s in %s:%s",
+            channel.kind,
+            type(error).__name__,
+            place.filename,
+            place.lineno,
+        )
+        return Outcome.retry(f"Our sender failed ({type(error).__name__}).")
+
+
+# --- one at a time in each process
+
+
+class _Runs:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_running = False
+        self._again = False
+        self._dispatcher: Dispatcher | None = None
+        self._over = threading.Event()
+
+    @property
+    def stopping(self) -> bool:
+        return self._over.is_set()
+
+    @stopping.setter
+    def stopping(self, value: bool) -> None:
+        (self._over.set if value else self._over.clear)()
+
+    def run(self, budget_s: float) -> int:
+        with self._lock:
+            if self._is_running:
+                self._again = True
+                return 0
+            self._is_running, self._again = True, False
+        ends = clock.monotonic() + budget_s
+        dispatcher = self._dispatcher = self._dispatcher or Dispatcher()
+        before = dispatcher.sent
+        try:
+            while self._go_on(dispatcher, ends):
+                pass
+        except BaseException:
+            self._end()
+            raise
+        return dispatcher.sent - before
+
+    def _go_on(self, dispatcher: Dispatcher, ends: float) -> bool:
+        is_done = dispatcher.drain(ends - clock.monotonic(), is_over=self._over)
+        if not is_done:
+            self._end()
+            if not self._over.is_set():
+                outbox.wake()
+            return False
+        with self._lock:
+            again, self._again = self._again, False
+            self._is_running = again
+        return again
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_running = False
+
+
+_runs = _Runs()

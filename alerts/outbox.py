@@ -1,0 +1,142 @@
+"""The transactional outbox: what was committed with a fire becomes deliveries, and somebody is asked to send them.
+
+Whoever writes a notification writes its outbox row in the same transaction and calls `wake`. A wake-up may be lost;
+beat asks every five seconds. Deliveries are made and the outbox row is deleted in one statement, so that neither can
+happen without the other, and a delivery is unique by (notification, channel).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from datetime import datetime
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from kombu.exceptions import OperationalError as QueueAway
+from redis.exceptions import RedisError
+
+from alerts.kinds import Priority
+from alerts.models import Notification, NotificationKind, Outbox
+from core import clock, metrics
+
+logger = logging.getLogger(__name__)
+
+# Rows of one statement: some tens of milliseconds.
+ROWS = 1_000
+# However much is committed, a process asks no more often.
+WAKE_EVERY_S = 0.25
+# A broker that is silent may hold an asker for ever; then the next one asks anew.
+STUCK_S = 10.0
+
+# A channel that was switched off by an error still gets its row if another stands in for it: the dispatcher passes it
+# on. Whoever has no channel has read the inbox.
+EXPAND = """
+WITH taken AS MATERIALIZED (
+  SELECT notification_id, priority FROM alerts_outbox
+   WHERE due_at <= %(now)s ORDER BY priority, due_at LIMIT %(rows)s
+     FOR UPDATE SKIP LOCKED
+), made AS (
+  INSERT INTO alerts_delivery
+         (notification_id, channel_id, key, state, priority, attempts, next_attempt_at, last_error, created_at)
+  SELECT n.id, c.id, format('ot-%%s-%%s', n.id, c.id), 'queued', t.priority, 0, %(now)s, '', %(now)s
+    FROM taken t
+    JOIN alerts_notification n ON n.id = t.notification_id
+    JOIN accounts_user u ON u.id = n.user_id AND u.is_active
+    JOIN alerts_channel c ON c.user_id = n.user_id AND c.is_enabled AND t.priority <= c.lowest_priority
+                         AND (c.state <> 'disabled' OR c.failover_id IS NOT NULL)
+   ORDER BY t.priority, n.id
+  ON CONFLICT DO NOTHING
+), gone AS (
+  DELETE FROM alerts_outbox o USING taken t WHERE o.notification_id = t.notification_id
+)
+SELECT count(*) FROM taken
+"""
+
+
+def expand(limit: int = ROWS) -> int:
+    """Make the deliveries of outbox rows that are due, the most urgent first; how many rows were taken."""
+    try:
+        return _expand(limit)
+    except IntegrityError:
+        # A channel was removed between our looking and our writing; now it is gone.
+        return _expand(limit)
+
+
+def _expand(limit: int) -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(EXPAND, {"now": clock.now(), "rows": limit})
+        return int(cursor.fetchone()[0])
+
+
+def post(
+    user_id: UUID, title: str, body: str, now: datetime, priority: Priority = Priority.HIGH
+) -> Notification:
+    """Tell a user about a channel of theirs: in the inbox, and through the other channels."""
+    notification = Notification.objects.create(
+        user_id=user_id, kind=NotificationKind.CHANNEL, priority=priority, title=title[:200], body=body,
+        scheduled_at=now, created_at=now,
+    )  # fmt: skip
+    Outbox.objects.create(notification=notification, priority=priority, due_at=now)
+    wake()
+    return notification
+
+
+# --- asking for a dispatcher
+
+
+def wake() -> None:
+    """Have deliveries sent soon after the running transaction, if there is one, is committed.
+
+    Never waits and never raises: another thread asks, a few times a second at most.
+    """
+    transaction.on_commit(_waker.ask, robust=True)
+
+
+class _Waker:
+    """Asks at once for the first, and for all that come within the next moment once more."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._since: float | None = None
+        self._again = False
+
+    def ask(self) -> None:
+        with self._lock:
+            now = clock.monotonic()
+            if self._since is not None and now - self._since < STUCK_S:
+                self._again = True
+                return
+            self._since = now
+        threading.Thread(target=self._run, name="waker", daemon=True).start()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            _ask_for_delivery()
+            pause.wait(WAKE_EVERY_S)
+            with self._lock:
+                if not self._again:
+                    self._since = None
+                    return
+                self._again, self._since = False, clock.monotonic()
+
+    def forget(self) -> None:
+        """A child of this process has none of its threads."""
+        self._lock = threading.Lock()
+        self._since, self._again = None, False
+
+
+def _ask_for_delivery() -> None:
+    from alerts.tasks import deliver  # noqa: PLC0415 -- tasks import this module
+
+    try:
+        deliver.apply_async(retry=False)
+    except (QueueAway, RedisError, OSError):
+        metrics.redis_failures.labels(used_by="queue").inc()
+        logger.warning("nobody could be asked to deliver; beat asks within seconds")
+
+
+_waker = _Waker()
+os.register_at_fork(after_in_child=_waker.forget)
