@@ -1,25 +1,34 @@
-"""What every page of the shell shows around its content: navigation, tier, limits."""
+"""What every page of the shell shows around its content: navigation, tier, limits, unread notifications."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import SimpleLazyObject
 
 from accounts.models import User
+from alerts.models import Alert, Notification
+from alerts.upkeep import KEPT
+from core import clock
 from subscriptions.models import Subscription
 
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
+    """`counts` names what the number beside it counts; scripts find it by `key`."""
+
     label: str
     url: str
     icon: str
     current: bool
     count: int | None = None
+    counts: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +40,8 @@ class Shell:
     tier: str
     watching: int
     limit: int
+    alerts: int
+    unread: int
     items: tuple[NavItem, ...]
     system: tuple[NavItem, ...]
 
@@ -43,6 +54,12 @@ class Shell:
         return max(self.limit - self.watching, 0)
 
 
+class Counts(NamedTuple):
+    watching: int
+    alerts: int
+    unread: int
+
+
 def shell(request: HttpRequest) -> dict[str, Any]:
     """Context processor. Lazy: a page without the shell (admin, errors, landing) asks the database nothing."""
     return {"shell": SimpleLazyObject(lambda: shell_of(request))}
@@ -52,27 +69,85 @@ def shell_of(request: HttpRequest) -> Shell | None:
     user = getattr(request, "user", None)
     if not isinstance(user, User):
         return None
+    counts = counts_of(user)
+    return Shell(
+        name=user.username,
+        initials=user.username[:2].upper(),
+        tier=user.limits.label,
+        watching=counts.watching,
+        limit=user.limits.max_tickers,
+        alerts=counts.alerts,
+        unread=counts.unread,
+        items=tuple(_items(request.path, counts)),
+        system=tuple(_system(request.path, is_staff=user.is_staff)),
+    )
+
+
+def counts_of(user: User) -> Counts:
+    """All numbers of the shell in one query."""
     # What an open page streams beside the watchlist also counts, but only while it is open.
-    watching = Subscription.objects.active().lasting().filter(user=user).count()
-    here = request.path
+    watched = Subscription.objects.active().lasting().filter(user=OuterRef("pk"))
+    alerts = Alert.objects.filter(user=OuterRef("pk"), deleted_at=None)
+    unread = Notification.objects.filter(
+        user=OuterRef("pk"), read_at=None, created_at__gte=clock.now() - KEPT
+    )
+    found = (
+        User.objects.filter(pk=user.pk)
+        .annotate(watching=_number(watched), alerts_kept=_number(alerts), unread=_number(unread))
+        .values_list("watching", "alerts_kept", "unread")
+        .first()
+    )
+    return Counts(*found) if found else Counts(0, 0, 0)
+
+
+def _number(rows: QuerySet[Any]) -> Coalesce:
+    counted = rows.order_by().values("user").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+def _items(here: str, counts: Counts) -> list[NavItem]:
+    list_url, search_url = reverse("watchlist"), reverse("tickers")
+    alerts_url, inbox_url = reverse("alerts"), reverse("notifications")
+    in_list = here.startswith((list_url, search_url)) and here != search_url
+    return [
+        NavItem(
+            "Watchlist",
+            list_url,
+            "list",
+            current=in_list,
+            count=counts.watching,
+            counts="tickers",
+            key="in-use",
+        ),
+        NavItem(
+            "Alerts",
+            alerts_url,
+            "alert",
+            current=here.startswith(alerts_url),
+            count=counts.alerts,
+            counts="alerts",
+            key="alert-count",
+        ),
+        NavItem(
+            "Notifications",
+            inbox_url,
+            "bell",
+            current=here.startswith(inbox_url),
+            count=counts.unread,
+            counts="unread",
+            key="unread-count",
+        ),
+    ]
+
+
+def _system(here: str, *, is_staff: bool) -> list[NavItem]:
     costs_url, my_costs_url = reverse("costs"), reverse("my_costs")
     status_url = reverse("status")
     system = [NavItem("Status", status_url, "info", current=here == status_url)]
-    if user.is_staff:
+    if is_staff:
         in_costs = here.startswith(costs_url) and here != my_costs_url
         system += [
             NavItem("Costs", costs_url, "receipt", current=in_costs),
             NavItem("Admin", reverse("admin:index"), "shield", current=here.startswith("/admin/")),
         ]
-    list_url = reverse("watchlist")
-    search_url = reverse("tickers")
-    is_here = here.startswith((list_url, search_url)) and here != search_url
-    return Shell(
-        name=user.username,
-        initials=user.username[:2].upper(),
-        tier=user.limits.label,
-        watching=watching,
-        limit=user.limits.max_tickers,
-        items=(NavItem("Watchlist", list_url, "list", current=is_here, count=watching),),
-        system=tuple(system),
-    )
+    return system

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import cost_views, status_views, views
+from dashboard import alert_acts, alert_views, channel_views, cost_views, inbox_views, status_views, views
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -15,6 +15,15 @@ urlpatterns = [
     path("tickers/", views.tickers, name="tickers"),
     path("tickers/<path:symbol>/", views.ticker_page, name="ticker"),
     path("charts/<path:symbol>.svg", views.chart, name="chart"),
+    path("alerts/", alert_views.alerts_page, name="alerts"),
+    path("alerts/new/", alert_views.alert_new, name="alert_new"),
+    path("alerts/try/", alert_views.alert_try, name="alert_try"),
+    path("alerts/act/", alert_acts.alert_acts, name="alert_acts"),
+    path("alerts/<int:alert_id>/", alert_views.alert_page, name="alert"),
+    path("notifications/", inbox_views.inbox_page, name="notifications"),
+    path("notifications/read/", inbox_views.mark_read, name="notifications_read"),
+    path("notifications/<int:note_id>/", inbox_views.notification_page, name="notification"),
+    path("account/channels/", channel_views.channels_page, name="channels"),
     path("costs/", cost_views.costs_page, name="costs"),
     path("costs/me/", cost_views.my_costs_page, name="my_costs"),
     path("costs/what-if/", cost_views.whatif_page, name="whatif"),

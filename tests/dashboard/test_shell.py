@@ -34,7 +34,11 @@ def test_it_shows_the_tier_and_how_much_of_it_is_used() -> None:
         60,
     )
     assert (shown.name, shown.initials) == ("alice", "AL")
-    assert [(item.label, item.current, item.count) for item in shown.items] == [("Watchlist", True, 3)]
+    assert [(item.label, item.current, item.count) for item in shown.items] == [
+        ("Watchlist", True, 3),
+        ("Alerts", False, 0),
+        ("Notifications", False, 0),
+    ]
 
 
 def test_a_ticker_that_is_only_looked_at_is_not_on_the_list() -> None:
