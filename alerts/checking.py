@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,8 @@ STALE_S = (60, 86_400)
 LATEST_EXPIRY = timedelta(days=3_660)
 LONGEST_SNOOZE = timedelta(days=366)
 CATEGORY_LENGTH, NOTE_LENGTH = 40, 500
+HIGHEST_ID = 2**63 - 1
+MOST_AT_ONCE = 500
 
 # Other fields say who is told and how loud; these say when it fires.
 CONDITION = (
@@ -121,6 +123,30 @@ def until(value: Any, now: datetime) -> datetime:
     return reading.finish()["until"]  # type: ignore[no-any-return]
 
 
+def ids(fields: Mapping[str, Any]) -> list[int]:
+    """The rows that are meant, each once; raises InvalidRule."""
+    reading = Reading(fields)
+    reading.take("ids", _ids, missing="Say which.")
+    return reading.finish()["ids"]  # type: ignore[no-any-return]
+
+
+def bulk(fields: Mapping[str, Any], actions: Iterable[str]) -> tuple[str, list[int]]:
+    """What is to be done, and with which; raises InvalidRule."""
+    reading = Reading(fields)
+    reading.take("action", word(actions), missing="Say what to do.")
+    reading.take("ids", _ids, missing="Say which.")
+    values = reading.finish()
+    return values["action"], values["ids"]
+
+
+def _ids(value: Any) -> list[int]:
+    if not isinstance(value, list) or not value:
+        raise Wrong("Write a list of ids.")
+    if len(value) > MOST_AT_ONCE:
+        raise Wrong(f"At most {MOST_AT_ONCE} at once.", "too_many")
+    return list(dict.fromkeys(map(whole(1, HIGHEST_ID), value)))
+
+
 # --- what each kind needs
 
 
@@ -179,7 +205,7 @@ def _read_move(reading: Reading) -> None:
 def _window(value: Any) -> int:
     seconds: int = whole(0, 10**9)(value)
     if seconds not in WINDOWS:
-        raise Wrong(f"Choose one of {_listed(WINDOWS)} seconds.", "invalid_choice")
+        raise Wrong(f"Choose one of {', '.join(map(str, WINDOWS))} seconds.", "invalid_choice")
     return seconds
 
 
@@ -238,13 +264,18 @@ def whole(least: int, most: int) -> Read:
 
 
 def one_of(words: type[Enum]) -> Read:
-    known = {str(member.value): member for member in words}
+    return _choice({str(member.value): member for member in words})
 
-    def read(value: Any) -> Enum:
-        found = known.get(value) if isinstance(value, str) else None
-        if found is None:
-            raise Wrong(f"Choose one of {_listed(known)}.", "invalid_choice")
-        return found
+
+def word(words: Iterable[str]) -> Read:
+    return _choice({one: one for one in words})
+
+
+def _choice(known: Mapping[str, Any]) -> Read:
+    def read(value: Any) -> Any:
+        if not isinstance(value, str) or value not in known:
+            raise Wrong(f"Choose one of {', '.join(known)}.", "invalid_choice")
+        return known[value]
 
     return read
 
@@ -253,10 +284,8 @@ def priority(value: Any) -> Priority:
     """By its word."""
     if isinstance(value, Priority):
         return value
-    known = {one.name.lower(): one for one in Priority}
-    if not isinstance(value, str) or value not in known:
-        raise Wrong(f"Choose one of {_listed(known)}.", "invalid_choice")
-    return known[value]
+    found: Priority = _choice({one.name.lower(): one for one in Priority})(value)
+    return found
 
 
 def text(length: int, *, lines: bool = False) -> Read:
@@ -293,7 +322,3 @@ def _as_moment(value: Any) -> datetime:
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise Wrong("Write a time such as 2026-12-31T21:00:00Z.") from None
-
-
-def _listed(words: Any) -> str:
-    return ", ".join(str(word) for word in words)

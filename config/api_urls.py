@@ -8,5 +8,6 @@ urlpatterns = [
     path("", include("accounts.api.urls")),
     path("", include("marketdata.api.urls")),
     path("", include("subscriptions.api.urls")),
+    path("", include("alerts.api.urls")),
     path("", include("dashboard.api.urls")),
 ]
