@@ -23,7 +23,7 @@ from alerts.kinds import Kind, Mode, Phase, Rule, Sessions
 from alerts.series import NO_REFERENCE, Against, Reference, Series, TickLike, Which, make, series_of
 
 Entry = tuple[Decimal, int, int]
-LEVELS = (Kind.ABOVE, Kind.BELOW)
+NEVER = -1
 
 
 @dataclass(slots=True)
@@ -89,6 +89,7 @@ class Book:
         "high",
         "is_price",
         "low",
+        "rebased_us",
         "regular_only",
         "series",
         "up",
@@ -105,13 +106,18 @@ class Book:
         self.down: list[Entry] = []
         self.high, self.low = NOWHERE, -NOWHERE
         self.value: Decimal | None = None
+        self.rebased_us = NEVER
+
+    def begin_anew(self, at_us: int) -> None:
+        """The price stands on another base, also where the tick that says so is of no session that counts here: the
+        next one that counts has not moved, for alerts that were armed before."""
+        self.series.forget()
+        self.rebased_us = at_us
 
     def follow(self, tick: TickLike) -> Decimal | None:
-        """The value after this tick; None: it cannot be told."""
-        if tick.rebased:
-            self.series.forget()
-        self.value = tick.price if self.is_price else self.series.value(tick)
-        return self.value
+        """The value after this tick, if something may happen at it."""
+        value = self.value = tick.price if self.is_price else self.series.value(tick)
+        return value if value is not None and (value > self.high or value < self.low) else None
 
     def place(self, alert: Watched, *, push: Callable[[list[Entry], Entry], None] = heappush) -> None:
         alert.ticket += 1
@@ -165,6 +171,10 @@ class Lane:
         self.last: TickLike | None = None
         self.last_regular: TickLike | None = None
         self.gap = 0
+
+    def begin_anew(self, at_us: int) -> None:
+        for book in self.books.values():
+            book.begin_anew(at_us)
 
 
 class Engine:
@@ -250,20 +260,27 @@ class Engine:
     def on_tick(self, tick: TickLike) -> Sequence[Effect]:
         """In the order in which the alerts are told. A halted ticker's price is no price."""
         lane = self.lanes.get(tick.symbol)
-        if lane is None or tick.halted:
+        if lane is None:
             return ()
+        if tick.rebased:
+            lane.begin_anew(tick.received_us)
+        return () if tick.halted else self._follow(lane, tick)
+
+    def _follow(self, lane: Lane, tick: TickLike) -> Sequence[Effect]:
         regular = tick.session == "regular"
         effects: list[Effect] = []
         for book in lane.books.values():
             if regular or not book.regular_only:
                 value = book.follow(tick)
-                if value is not None and (value > book.high or value < book.low):
+                if value is not None:
                     effects += self._reach(book, value, tick, lane)
+                book.rebased_us = NEVER
         lane.last, lane.gap = tick, self._gap
         if regular:
             lane.last_regular = tick
         if effects:
             self._drop_done(effects)
+            effects.sort(key=_urgency)
         return effects
 
     def _drop_done(self, effects: Iterable[Effect]) -> None:
@@ -279,14 +296,14 @@ class Engine:
             if effect is not None:
                 effects.append(effect)
         book.measure()
-        return sorted(effects, key=_urgency)
+        return effects
 
     def _decide(
         self, alert: Watched, book: Book, value: Decimal, tick: TickLike, lane: Lane
     ) -> Effect | None:
         if tick.received_us < alert.armed_us:
             return None  # older than the alert
-        decide = conditions.rebased if tick.rebased else conditions.step
+        decide = conditions.rebased if alert.armed_us <= book.rebased_us else conditions.step
         phase, fires = decide(alert.rule, alert.phase, value)
         if phase is alert.phase:
             return None
@@ -311,7 +328,7 @@ class Engine:
             effect.fires = not allowance.refusal
         if effect.fires:
             alert.fire_seq += 1
-            alert.last_fired_us, alert.last_fired_day = effect.at_us, effect.day
+            alert.last_fired_us, alert.last_fired_day = effect.at_us, effect.day or alert.last_fired_day
         alert.phase, alert.armed_us = effect.phase, effect.at_us
         if effect.phase is Phase.ARMED:
             alert.armed_price = effect.price

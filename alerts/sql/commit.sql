@@ -24,7 +24,7 @@ WITH effect AS MATERIALIZED (
            armed_at = e.at,
            armed_price = CASE WHEN e.phase = 1 THEN e.price ELSE a.armed_price END,
            last_fired_at = CASE WHEN e.fires THEN e.at ELSE a.last_fired_at END,
-           last_fired_day = CASE WHEN e.fires THEN e.day ELSE a.last_fired_day END
+           last_fired_day = coalesce(CASE WHEN e.fires THEN e.day END, a.last_fired_day)
       FROM effect AS e
      WHERE a.id = ANY (%(id)b::bigint[]) AND a.id = e.id
        AND a.version = e.version AND a.fire_seq = e.fire_seq AND a.phase = e.was AND a.active
