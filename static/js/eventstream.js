@@ -33,6 +33,10 @@ export class EventStream {
     return this.#isAsleep || this.#source?.readyState === EventSource.OPEN;
   }
 
+  get isPushed() {
+    return this.#source?.readyState === EventSource.OPEN;
+  }
+
   open() {
     if (this.#isAsleep) return this.#handlers.opened();
     this.#watch(OPEN_WITHIN_MS);

@@ -1,6 +1,7 @@
 // What this page shows of prices: it starts with what the server printed, then follows the stream. While paused,
 // prices are kept but not shown. Events: "prices" with the symbols that changed on the screen, "missed" with the
-// quotes that came while the connection was away, "status" when anything else changed that a page tells.
+// quotes that came while the connection was away, "status" when anything else changed that a page tells; "opened",
+// "following" and "notification" for what a user is told, paused or not.
 import { Book } from "./book.js";
 import { Cadence } from "./cadence.js";
 import { setServerTime } from "./clock.js";
@@ -10,6 +11,7 @@ import { Transport } from "./transport.js";
 const OFFLINE_AFTER_MS = 1500; // a server that restarts is back before anybody need know
 const ASK_AGAIN_MS = 5_000;
 const TOO_SLOW = 4008;
+const TO_THE_USER = ["following", "notification"];
 const TOLD = [4001, 4003]; // logged out, too many connections
 
 class Live extends EventTarget {
@@ -24,10 +26,12 @@ class Live extends EventTarget {
   backSince = 0; // when the connection came back, after one that was lost
   recovered = null; // whether the server says that nothing was missed
   isStarted = false;
+  followed = null; // () => what this page has of its user's notifications
   cadence = new Cadence();
   #book = new Book();
   #symbols = new Set();
   #frame = 0;
+  #isListening = false;
   #wasLost = false;
   #transport = new Transport(this.#wish, {
     opened: (way) => this.#opened(way),
@@ -39,6 +43,9 @@ class Live extends EventTarget {
     const [live, book] = [this, this.#book];
     return {
       isLoggedIn: Boolean(document.querySelector(".account")),
+      get followed() {
+        return live.followed?.() ?? null;
+      },
       get symbols() {
         return [...live.#symbols];
       },
@@ -56,12 +63,24 @@ class Live extends EventTarget {
     this.isStarted = true;
     this.cadence.paused = Boolean(this.pausedSince);
     this.cadence.addEventListener("change", () => this.#repace());
+    this.listen();
+    this.#tell("status");
+  }
+
+  // Once; also on a page without prices, for what its user is told.
+  listen() {
+    if (this.#isListening) return;
+    this.#isListening = true;
     // A ticker that is only looked at stops counting against the plan when its page is left.
     addEventListener("pagehide", () => this.#transport.leave());
     addEventListener("pageshow", (event) => event.persisted && this.#transport.restart());
     setTimeout(() => this.#goOffline(), 3 * OFFLINE_AFTER_MS);
     this.#transport.open();
-    this.#tell("status");
+  }
+
+  // Whether the server says by itself what happens.
+  get isPushed() {
+    return this.#transport.isPushed;
   }
 
   // After a change of the list: follow what is new, leave what is gone.
@@ -116,6 +135,7 @@ class Live extends EventTarget {
     if (this.#wasLost) this.backSince = Date.now();
     this.#wasLost = false;
     this.#book.restart(this.#symbols);
+    this.#tell("opened", way);
     this.#tell("status");
   }
 
@@ -130,6 +150,7 @@ class Live extends EventTarget {
     else if (message.type === "heartbeat") setServerTime(message.t);
     else if (message.type === "cadence") this.#paced(message);
     else if (message.type === "error") this.#refuse(message);
+    else if (TO_THE_USER.includes(message.type)) this.#tell(message.type, message);
     if (this.#book.hasNews) this.#show();
   }
 

@@ -24,6 +24,10 @@ export class Polling {
     return this.#worked;
   }
 
+  get isPushed() {
+    return false;
+  }
+
   open() {
     this.#ask();
   }

@@ -1,5 +1,5 @@
 // The live stream over one WebSocket, once: whoever opened it opens another one when it is lost.
-// Every transport has the same shape: open(), close(), follow(added, gone), pace(), isOpen; it reads what is wanted
+// Every transport has the same shape: open(), close(), follow(added, gone), pace(), isOpen, isPushed; it reads what is wanted
 // from `wish` and tells `handlers` opened(), message(message), lost({ code, retryMs }), and away() where it comes back
 // by itself.
 const OPEN_WITHIN_MS = 6_000;
@@ -23,6 +23,10 @@ export class Socket {
 
   get isOpen() {
     return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  get isPushed() {
+    return this.isOpen;
   }
 
   open() {
@@ -61,6 +65,8 @@ export class Socket {
     this.pace();
     this.#ask("subscribe", this.#wish.symbols, { id: "resume", resume: this.#wish.positions });
     this.#handlers.opened();
+    const { isLoggedIn, followed } = this.#wish;
+    if (isLoggedIn && followed) this.#say({ type: "follow", id: "follow", notifications: true, ...followed });
   }
 
   #received(message) {

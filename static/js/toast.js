@@ -29,7 +29,7 @@ export function complain(words) {
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, "#warning"));
 }
 
-function runOut(shown) {
+export function runOut(shown) {
   let left = UNDO_MS;
   let timer = 0;
   let since = 0;

@@ -41,7 +41,7 @@ export class Transport {
   #worksTimer = 0;
   #ended = false;
 
-  // `wish`: symbols, positions, cadence, isLoggedIn. `handlers`: opened(kind), message(message), lost(code).
+  // `wish`: symbols, positions, cadence, isLoggedIn, followed. `handlers`: opened(kind), message(message), lost(code).
   constructor(wish, handlers) {
     this.#wish = wish;
     this.#handlers = handlers;
@@ -51,6 +51,10 @@ export class Transport {
 
   get isOpen() {
     return Boolean(this.#link?.isOpen);
+  }
+
+  get isPushed() {
+    return Boolean(this.#link?.isPushed);
   }
 
   open() {
