@@ -11,15 +11,15 @@ import http_ece
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from django.core.exceptions import ValidationError
 from py_vapid import Vapid02
 
 from alerts import checks
-from alerts.deliveries import browser, checking, vapid
+from alerts.deliveries import browser, subscription, vapid
 from alerts.deliveries.base import Outcome, sender_of
 from alerts.kinds import Priority
 from alerts.models import ChannelKind
 from core import clock, egress
+from core.addresses import Refused
 from tests.alerts.deliveries.messages import channel, message
 from tests.certificates import tls_for
 from tests.sinks import Sink, reply, sink
@@ -189,11 +189,11 @@ def broken(subscription, **changes):
         {"more": "x" * 4_000},
     ],
 )
-def test_what_is_no_subscription_can_neither_be_saved_nor_called(subscribed, changes):
+def test_what_is_no_subscription_is_not_called(subscribed, changes):
     text = broken(subscribed.subscription, **changes)
 
-    with pytest.raises(ValidationError):
-        checking.validate("browser", text)
+    with pytest.raises(Refused):
+        subscription.read(text)
     assert sender_of("browser").send(channel(ChannelKind.BROWSER, text), message()).is_permanent
     assert subscribed.service.connections == 0
 
@@ -202,33 +202,21 @@ def test_what_is_no_subscription_can_neither_be_saved_nor_called(subscribed, cha
 def test_a_subscription_without_its_secret_is_none(subscribed, auth):
     keys = {**subscribed.subscription["keys"], "auth": auth}
 
-    with pytest.raises(ValidationError):
-        checking.validate("browser", broken(subscribed.subscription, keys=keys))
+    with pytest.raises(Refused):
+        subscription.read(broken(subscribed.subscription, keys=keys))
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", "{}", '"x"', "[" * 2_000])
 def test_what_is_not_even_json_is_no_subscription(text):
-    with pytest.raises(ValidationError):
-        checking.validate("browser", text)
+    with pytest.raises(Refused):
+        subscription.read(text)
 
 
-def test_a_subscription_can_be_saved(subscribed):
-    checking.validate("browser", json.dumps(subscribed.subscription))
+def test_a_subscription_is_read(subscribed):
+    found = subscription.read(json.dumps(subscribed.subscription))
 
-    assert subscribed.service.connections == 0
-
-
-@pytest.mark.parametrize("kind", ["webhook", "slack", "discord"])
-def test_an_address_inside_cannot_be_saved(kind, settings):
-    settings.EGRESS_ALLOW = []
-    with pytest.raises(ValidationError):
-        checking.validate(kind, "http://127.0.0.1:8080/")
-
-
-def test_an_address_of_email_is_checked_as_one():
-    checking.validate("email", "ada@example.com")
-    with pytest.raises(ValidationError):
-        checking.validate("email", "ada")
+    assert (found.endpoint, found.target.host) == (subscribed.subscription["endpoint"], NAME)
+    assert "CANARY" not in repr(found)
 
 
 def test_a_server_without_a_readable_key_tries_again(subscribed, settings):
