@@ -1,24 +1,31 @@
-"""What the runner knows besides ticks and rules: the days before, when markets open, and which ticks are too old."""
+"""What the runner knows besides ticks and rules: the days and minutes before, when markets open, which ticks are too
+old, and where the stream had holes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
-from alerts import levels
+from alerts import levels, sweep
+from alerts.conditions import moment
 from alerts.engine import Effect, Engine, Watched
 from alerts.kinds import Kind
-from alerts.series import TickLike
+from alerts.series import Moves, TickLike
 from core import clock, metrics
 from core.database import in_thread
 from marketdata import freshness, market_hours
 from marketdata.accepted import Accepted
 from marketdata.freshness import Market
+from marketdata.models import MinuteBar
 from marketdata.quotes import Session, microseconds
 from marketdata.tape.sharding import shard_of
 
 # A price that was true so long before it came is no news: the last close at a weekend, say. Thinly traded tickers have
 # prices of some minutes ago all day long.
 OLDEST_US = 15 * 60 * 1_000_000
+# Minute bars are written ten seconds after their trades at the latest.
+SETTLED_US = 15 * 1_000_000
 COMPARED = (Kind.VOLUME.value, Kind.HIGH_52W.value, Kind.LOW_52W.value)
 
 
@@ -26,6 +33,8 @@ class Knowledge:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._began_us = clock.now_us()
+        self._read_until_us = 0
+        self._holes: list[tuple[int, int]] = []
 
     def is_mine(self, alert: Watched, shard: int, shards: int) -> bool:
         return shard_of(alert.symbol, shards) == shard
@@ -59,6 +68,42 @@ class Knowledge:
         if missing := [symbol for symbol in symbols if symbol not in self._engine.references]:
             self._engine.refer(await in_thread(levels.references, missing))
 
+    async def remember_moves(self) -> None:
+        """The minutes before, for moves within a window: a new runner has not seen their ticks."""
+        series = [
+            (symbol, which, book.series)
+            for symbol, lane in self._engine.lanes.items()
+            for which, book in lane.books.items()
+            if isinstance(book.series, Moves)
+        ]
+        if not series:
+            return
+        longest = timedelta(seconds=max(which.window_s for _, which, _ in series))
+        bars = await in_thread(_minutes, {symbol for symbol, _, _ in series}, clock.now() - longest)
+        for symbol, which, moves in series:
+            since = clock.now() - timedelta(seconds=which.window_s)
+            for bar in bars.get(symbol, ()):
+                if bar.start >= since:
+                    moves.remember(microseconds(bar.start), bar.low, bar.high)
+
+    # --- holes
+
+    def read_until(self, at_us: int) -> None:
+        self._read_until_us = at_us
+
+    def missed(self, until_us: int) -> None:
+        """Ticks between the last batch and this moment are lost; the first batch ever follows nothing."""
+        metrics.alerts_gaps.inc()
+        if self._read_until_us:
+            self._holes.append((self._read_until_us, until_us))
+
+    async def mend(self) -> None:
+        """Sweep over the holes, as soon as the minutes are written."""
+        while self._holes and clock.now_us() - self._holes[0][1] > SETTLED_US:
+            since, until = self._holes[0]
+            await in_thread(sweep.over, list(self._engine.lanes), moment(since), moment(until))
+            self._holes.pop(0)
+
     # --- silence
 
     def silent_since(self, symbol: str, last: TickLike | None) -> int | None:
@@ -71,3 +116,12 @@ class Knowledge:
         if freshness.market_from(provider, symbol) is Market.NEW_YORK:
             since = max(since, microseconds(market_hours.calendar().span_at(now).start))
         return since
+
+
+def _minutes(symbols: Collection[str], since: datetime) -> dict[str, list[MinuteBar]]:
+    """Oldest first."""
+    found: dict[str, list[MinuteBar]] = {}
+    rows = MinuteBar.objects.filter(ticker__symbol__in=symbols, start__gte=since).select_related("ticker")
+    for bar in rows.order_by("start"):
+        found.setdefault(bar.ticker.symbol, []).append(bar)
+    return found

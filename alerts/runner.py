@@ -29,7 +29,7 @@ from core.outages import DATABASE_ERRORS, OUTAGES
 from core.redis import async_client
 from marketdata import accepted
 from marketdata.accepted import Batch, Follower
-from marketdata.quotes import Correction
+from marketdata.quotes import Correction, microseconds
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ LOOK_EVERY_S = 1.0
 USUAL_COMMIT_S, LONGEST_COMMIT_S, LOOK_BACK_EVERY = 1.0, 30.0, 10
 CLOCK_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
+MEND_EVERY_S = 5.0
 KEPT_S = 5.0
 RETRY_S = 0.3
 STEP_ERRORS: tuple[type[Exception], ...] = (*OUTAGES, RedisError)
@@ -115,6 +116,7 @@ class Term:
         self._tasks.start(self._every(LOOK_EVERY_S, self._look, self._wake))
         self._tasks.start(self._every(CLOCK_EVERY_S, self._hear_silence))
         self._tasks.start(self._every(LEARN_EVERY_S, self._learn))
+        self._tasks.start(self._every(MEND_EVERY_S, self._known.mend))
         self._tasks.start(self._forever(self._listen))
         await self._forever(self._read)
 
@@ -164,8 +166,10 @@ class Term:
             self.reached = Reached(entry=await accepted.newest(self.shard), at=clock.now())
         else:
             await self._remember(self.reached.at)
+            self._known.read_until(microseconds(self.reached.at))
         await in_thread(self._load)
         await self._learn()
+        await self._known.remember_moves()
         await self._commit(self.reached, ())
         logger.info("%s: %s alerts armed", self.lease, len(self.engine))
 
@@ -204,11 +208,12 @@ class Term:
             return []
         if not self._follower.follow(batch):
             self.engine.skip()
-            metrics.alerts_gaps.inc()
+            self._known.missed(batch.at_us)
         effects: list[Effect] = []
         for tick in batch.ticks:
             effects += self._known.decide(tick)
         self._recent.add(batch.ticks)
+        self._known.read_until(batch.at_us)
         return effects
 
     async def _hear_silence(self) -> None:
