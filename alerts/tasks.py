@@ -3,7 +3,7 @@ from __future__ import annotations
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from alerts import dispatch, sweep, upkeep
+from alerts import dispatch, splits, sweep, upkeep
 
 
 # Asked for with each commit that tells somebody something; beat only makes good what was lost.
@@ -36,3 +36,8 @@ def delete_old() -> None:
 @shared_task(name="alerts.sweep", expires=15)
 def look_for_missed() -> None:
     sweep.run()
+
+
+@shared_task(name="alerts.follow_actions", expires=60)
+def follow_actions() -> None:
+    splits.follow()

@@ -25,6 +25,7 @@ app.conf.beat_schedule = {
     "make watchlists fit their tier": {"task": "subscriptions.trim_all", "schedule": 60.0},
     "send notifications that are due": {"task": "alerts.deliver", "schedule": 5.0},
     "look for alerts that were missed": {"task": "alerts.sweep", "schedule": 15.0},
+    "restate alerts after splits and renames": {"task": "alerts.follow_actions", "schedule": 60.0},
     "end alerts whose time is over": {"task": "alerts.expire", "schedule": 60.0},
     "make alerts fit their tier": {"task": "alerts.pause_all_beyond_limit", "schedule": 300.0},
     "delete old notifications and alerts": {"task": "alerts.delete_old", "schedule": 3_600.0},

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
-from alerts import committing, evidence, sweep, telling
+from alerts import committing, evidence, outbox, sweep, telling
 from alerts.kinds import Kind, Mode, Phase, Priority, Sessions
 from alerts.models import Alert, Notification, Outbox, Position, Sweep, Trigger
-from core import clock
+from core import clock, live
 from marketdata.models import CorporateAction, MinuteBar, Ticker
 from tests.alerts.crowds import fill
 from tests.alerts.plans import MODES, explained
@@ -82,6 +82,27 @@ def run() -> int:
 
 
 # --- what fires
+
+
+def test_browsers_are_told_and_deliveries_asked_for_after_the_commit(ticker, monkeypatch):
+    messages, asked = [], []
+
+    async def tell_users(some):
+        messages.extend(some)
+
+    monkeypatch.undo()
+    monkeypatch.setattr(clock, "now", lambda: NOW)
+    monkeypatch.setattr(live, "tell_users", tell_users)
+    monkeypatch.setattr(outbox, "wake", lambda: asked.append(connection.in_atomic_block))
+    user = make_user()
+    armed(ticker, user=user)
+    bar(ticker)
+
+    run()
+
+    ((who, payload),) = messages
+    assert (who, payload["id"], payload["kind"]) == (user.pk, Notification.objects.get().pk, "alert")
+    assert asked == [False]
 
 
 def test_a_level_that_a_bar_has_exceeded_fires_with_the_bar_as_evidence(ticker, told):
