@@ -5,7 +5,9 @@ AlertError
 ├── UnknownTicker   nobody lists such a ticker
 ├── NoPrice         percent of a price that is not known
 ├── AlertLimit      more alerts than the tier allows; nothing was changed
-└── Expired         it has run out, and can only go on with another expiry
+├── Expired         it has run out, and can only go on with another expiry
+├── ChannelLimit    more channels than the tier allows; nothing was made
+└── TooManyTests    a channel was tried too often just now
 """
 
 from __future__ import annotations
@@ -62,3 +64,17 @@ class AlertLimit(AlertError):
 class Expired(AlertError):
     def __init__(self, at: datetime) -> None:
         super().__init__(f"It ran out on {at:%Y-%m-%d at %H:%M} UTC. Give it a later expiry, or none.")
+
+
+class ChannelLimit(AlertError):
+    def __init__(self, tier: str) -> None:
+        self.limit = limits_of(tier).max_channels
+        super().__init__(
+            f"Your {limits_of(tier).label} plan has room for {self.limit} channels and all are in use. "
+            "Remove one that you no longer need or change your plan."
+        )
+
+
+class TooManyTests(AlertError):
+    def __init__(self) -> None:
+        super().__init__("You have sent several test messages just now. Wait a minute and try again.")

@@ -89,7 +89,7 @@ def _mark_sent(claims: Sequence[Claim], now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SENT, {"ids": list(kinds), "now": now})
         ages = dict(cursor.fetchall())
-        cursor.execute(HEALTHY, {"channels": sorted({claim.channel_id for claim in claims}), "now": now})
+    keep_success((claim.channel_id for claim in claims), now)
     for one, age in ages.items():
         metrics.alerts_deliveries.labels(outcome=DeliveryState.SENT.value).inc()
         if one not in held:
@@ -121,20 +121,29 @@ def _is_hopeless(delivery: Delivery) -> bool:
 def note_failure(channel: Channel, error: str, now: datetime, *, is_permanent: bool, is_last: bool) -> None:
     """Keep the channel's health, and tell its owner when it is switched off or has given up. Inside a transaction."""
     before = Channel.objects.filter(pk=channel.pk).values_list("state", flat=True).first()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            FAILED,
-            {
-                "channel": channel.pk, "error": error, "now": now, "is_permanent": is_permanent, "is_last": is_last,
-                "failing_after": FAILING_AFTER,
-            },
-        )  # fmt: skip
+    keep_failure(channel.pk, error, now, is_permanent=is_permanent, is_last=is_last)
     if is_permanent and before != ChannelState.DISABLED:
         title = f"{channel.name} was switched off"
         body = f"{_named(channel)} cannot be reached: {error} Put it right and switch it on again."
         outbox.post(channel.user_id, title, body, now)
     elif is_last and not is_permanent:
         _tell_given_up(channel, error, now)
+
+
+def keep_success(channels: Iterable[int], now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(HEALTHY, {"channels": sorted(set(channels)), "now": now})
+
+
+def keep_failure(channel: int, error: str, now: datetime, *, is_permanent: bool, is_last: bool) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            FAILED,
+            {
+                "channel": channel, "error": error, "now": now, "is_permanent": is_permanent, "is_last": is_last,
+                "failing_after": FAILING_AFTER,
+            },
+        )  # fmt: skip
 
 
 def _tell_given_up(channel: Channel, error: str, now: datetime) -> None:

@@ -353,6 +353,7 @@ class Delivery(models.Model):
                 name="delivery_lately",
             ),
             models.Index(fields=["channel", "-id"], name="delivery_of_channel"),
+            models.Index(fields=["-id"], condition=Q(state="dead"), name="delivery_dead"),
         ]
 
     def __str__(self) -> str:

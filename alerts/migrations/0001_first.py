@@ -256,6 +256,10 @@ class Migration(migrations.Migration):
             model_name='delivery',
             index=models.Index(fields=['channel', '-id'], name='delivery_of_channel'),
         ),
+        migrations.AddIndex(
+            model_name='delivery',
+            index=models.Index(condition=models.Q(('state', 'dead')), fields=['-id'], name='delivery_dead'),
+        ),
         migrations.AddConstraint(
             model_name='delivery',
             constraint=models.UniqueConstraint(fields=('notification', 'channel'), name='delivery_once'),
