@@ -19,6 +19,7 @@ urlpatterns = [
     path("healthz", views.healthz, name="healthz"),
     path("readyz", views.readyz, name="readyz"),
     path("metrics", views.metrics_page, name="metrics"),
+    path("sw.js", views.service_worker, name="service_worker"),
     path("admin/", admin.site.urls),
     # Asked for by pages that are not ours, such as the administration's.
     path("favicon.ico", RedirectView.as_view(url=static("img/favicon.svg"), permanent=True)),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from functools import cache
+from pathlib import Path
 
+from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views import defaults
@@ -34,6 +37,21 @@ async def readyz(_request: HttpRequest) -> HttpResponse:
 
 async def metrics_page(_request: HttpRequest) -> HttpResponse:
     return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+
+
+async def service_worker(_request: HttpRequest) -> HttpResponse:
+    """From the root, since a worker may only care for pages below its own path; asked for anew each time."""
+    return HttpResponse(
+        _worker_text(),
+        content_type="text/javascript; charset=utf-8",
+        headers={"Cache-Control": "no-cache", "Service-Worker-Allowed": "/"},
+    )
+
+
+@cache
+def _worker_text() -> bytes:
+    found = finders.find("js/sw.js")
+    return Path(str(found)).read_bytes()
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -81,3 +81,11 @@ def test_a_wrong_host_is_a_problem_below_the_api(client):
     response = client.get("/api/v1/tickers/", headers={"Host": "evil.example"})
 
     assert (response.status_code, response.json()["code"]) == (400, "bad_request")
+
+
+def test_the_service_worker_comes_from_the_root_and_is_asked_for_anew(client):
+    response = client.get("/sw.js")
+
+    assert (response.status_code, response["Content-Type"]) == (200, "text/javascript; charset=utf-8")
+    assert (response["Cache-Control"], response["Service-Worker-Allowed"]) == ("no-cache", "/")
+    assert b"notificationclick" in response.content
