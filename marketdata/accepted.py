@@ -11,7 +11,7 @@ In a batch corrections come before ticks: the tape begins another batch where on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import repeat, starmap
@@ -23,13 +23,13 @@ from core.redis import async_client
 from marketdata.quotes import Accepted, Correction, Tick
 
 __all__ = [
-    "Accepted", "Batch", "Follower", "decode", "encode", "encode_ticks", "fields_of", "key_of", "newest", "parse",
-    "read", "read_between",
+    "Accepted", "Batch", "Follower", "decode", "encode", "encode_ticks", "fields_of", "key_of", "newest",
+    "pages", "parse", "read", "read_between",
 ]  # fmt: skip
 
 # An entry's id is Redis's time, and a batch that waited for Redis came later: this much our clocks may differ.
 CLOCKS_APART_MS = 5_000
-PAGE = 500
+PAGE = 100
 NONE_YET = "0-0"
 EPOCH, NUMBER, AT, BODY = b"e", b"n", b"t", b"d"
 
@@ -157,13 +157,18 @@ async def read(shard: int, after: str, *, block_ms: int, count: int) -> list[Bat
 
 async def read_between(shard: int, since_us: int, until: str) -> list[Batch]:
     """What is still there of what was believed after `since_us`, up to this entry; raises RedisError."""
-    found: list[Batch] = []
+    return [batch async for page in pages(shard, since_us, until) for batch in page]
+
+
+async def pages(shard: int, since_us: int, until: str) -> AsyncIterator[list[Batch]]:
+    """The same, some at a time."""
     after = f"{max(0, since_us // 1000 - CLOCKS_APART_MS)}"
     while True:
         answer: Any = await async_client().xrange(key_of(shard), after, until, count=PAGE)
-        found += [parse(entry, fields) for entry, fields in answer]
+        batches = [parse(entry, fields) for entry, fields in answer]
+        yield [batch for batch in batches if batch.at_us > since_us]
         if len(answer) < PAGE:
-            return [batch for batch in found if batch.at_us > since_us]
+            return
         after = f"({answer[-1][0].decode()}"
 
 

@@ -273,9 +273,9 @@ def _day_bar(tick: Tick, day: date) -> Bar:
     )
 
 
-def stored_running_minute(ids: Mapping[str, int], now: datetime) -> list[Bar]:
+def stored_minutes(ids: Mapping[str, int], since: datetime) -> list[Bar]:
     symbols = {ticker_id: symbol for symbol, ticker_id in ids.items()}
-    rows = MinuteBar.objects.filter(ticker_id__in=symbols, start=now.replace(second=0, microsecond=0))
+    rows = MinuteBar.objects.filter(ticker_id__in=symbols, start__gte=since)
     return [
         Bar(symbols[row.ticker_id], row.start, row.open, row.high, row.low, row.close, row.volume)
         for row in rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Container, Sequence
+from dataclasses import replace
 
 from marketdata.acceptance import Acceptance
 from marketdata.quotes import Correction, Quote, StreamEvent, Tick, tick_of
@@ -91,5 +92,5 @@ class Intake:
         self.out.put_correction(correction, now_us)
         if instead is not None:
             self.conflator.put(instead)
-            self.out.put(instead, now_us)
+            self.out.put(replace(instead, size=0), now_us)  # no trade
         return True

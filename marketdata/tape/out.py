@@ -25,7 +25,7 @@ LARGEST_CALL = 1_000_000
 # What waits for Redis.
 LONGEST_WAIT_US, MOST_WAITING = 30_000_000, 64_000_000
 # What is kept for readers that were away, and of a Redis with a limit at most this share for all shards together.
-KEPT_S, MOST_KEPT, SHARE_OF_REDIS = 60, 64_000_000, 4
+KEPT_S, MOST_KEPT, SHARE_OF_REDIS = 120, 64_000_000, 4
 # How often that is looked at, and to how much of it the stream is trimmed, or it would be done each time.
 TRIM_EVERY_S, TRIMMED_TO = 1.0, 0.9
 

@@ -22,8 +22,8 @@ from core.outages import DATABASE_ERRORS
 from core.redis import async_client
 from marketdata import backfill, demand, ledger, market_hours, store
 from marketdata.models import Cause
-from marketdata.quotes import NoQuote, StreamEvent
-from marketdata.tape import conflation, history, openset, report
+from marketdata.quotes import Bar, NoQuote, StreamEvent
+from marketdata.tape import conflation, history, openset, report, retelling
 from marketdata.tape.grace import Grace
 from marketdata.tape.intake import Intake
 from marketdata.tape.knowledge import Knowledge
@@ -125,6 +125,7 @@ class Term:
         self._holders: dict[str, int] = {}
         self._wake, self._writing = asyncio.Event(), threading.Lock()
         self._grace = Grace(lambda: CLOSE_GRACE_S, self._wake)
+        self._retold: dict[retelling.Key, Bar] = {}
         self._redis_knows = False  # whether Redis holds all that this term has said
 
     async def run(self, stop: asyncio.Event) -> bool:
@@ -152,6 +153,7 @@ class Term:
             self.streams.not_before = clock.monotonic() + FORMER_BEATS * BEAT_EVERY_S
         if await self._outlet.say_epoch():  # else the first beat tells how far epochs must rise
             await self._saying.say_all(())
+            self._retold = await retelling.retell(self.shard)
 
     def _begin(self) -> None:
         """Each of these is part of the term: when one fails, the term fails, and the process with it."""
@@ -229,9 +231,14 @@ class Term:
     async def _move(self, added: set[str], dropped: set[str]) -> None:
         """PostgreSQL, which can be away, is asked first, so that a failure leaves nothing half done."""
         ids = {symbol: self._ids[symbol] for symbol in added}
-        resumed = await in_thread(history.stored_running_minute, ids, clock.now())
-        self.open = (self.open | added) - dropped
-        self._history.open(added, resumed, clock.now_us())
+        minute = clock.now().replace(second=0, microsecond=0)
+        since = min((start for _, start in self._retold), default=minute)
+        stored = await in_thread(history.stored_minutes, ids, since)
+        retold = retelling.fuller(self._retold, stored, added)
+        self.open, self._retold = (self.open | added) - dropped, {}
+        self._history.put_back_bars(retold, [])
+        running = {bar.symbol: bar for bar in (*stored, *retold) if bar.start == minute}
+        self._history.open(added, list(running.values()), clock.now_us())
         self._history.close(dropped)
         if added:
             self._tasks.start(self._seed(added))

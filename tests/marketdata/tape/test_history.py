@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from marketdata.models import DailyBar, MinuteBar
 from marketdata.quotes import EPOCH, Bar, Correction, Tick
-from marketdata.tape.history import MINUTE_US, History, stored_running_minute, write_bars
+from marketdata.tape.history import MINUTE_US, History, stored_minutes, write_bars
 from marketdata.tape.writing import Said
 from tests.factories import make_minute_bar, make_ticker
 
@@ -259,7 +259,7 @@ def test_the_stored_bar_of_the_running_minute_is_found_and_no_other(django_asser
     make_minute_bar(other, START, "50")
 
     with django_assert_num_queries(1):
-        found = stored_running_minute({"AAPL": apple.pk}, START + timedelta(seconds=59, microseconds=9))
+        found = stored_minutes({"AAPL": apple.pk}, START)
 
     assert found == [bar("10", "11", "9", "10", volume=10)]
 
