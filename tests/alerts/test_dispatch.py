@@ -354,6 +354,17 @@ def test_in_quiet_hours_a_channel_waits_for_the_morning_and_critical_ones_go(use
     assert set(Delivery.objects.values_list("attempts", flat=True)) == {1}
 
 
+def test_a_time_zone_that_is_none_counts_as_utc(user, sender, still):
+    still.moment = START.replace(hour=23)
+    type(user).objects.update(time_zone="Mars/Olympus")
+    make_channel(user, quiet_from=time(22), quiet_until=time(7))
+    make_notification(user)
+
+    drain()
+
+    assert Delivery.objects.get().next_attempt_at == START.replace(day=5, hour=7)
+
+
 def test_a_flood_becomes_one_message_a_minute_later(user, sender, still):
     channel = make_channel(user, digest_above=3)
     for number in range(10):
