@@ -8,7 +8,7 @@ from django import forms
 from django.core.validators import MaxLengthValidator
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 
 # What the column holds.
 LONGEST_EMAIL = 254
@@ -37,6 +37,15 @@ class LoginForm(AllauthLoginForm):  # type: ignore[misc]
         limit_length(self, "password", LONGEST_PASSWORD)
         for field in self.fields.values():
             field.widget.attrs.pop("placeholder", None)
+
+
+class TimeZoneForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A text field with suggestions: browsers search in them, and without a script any name can be written."""
+
+    class Meta:
+        model = User
+        fields = ["time_zone"]
+        widgets = {"time_zone": forms.TextInput(attrs={"list": "time_zones", "autocomplete": "off"})}
 
 
 class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]

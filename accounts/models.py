@@ -6,6 +6,7 @@ import string
 import uuid
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache
 from hashlib import sha256
 from typing import ClassVar, Self
 from zoneinfo import available_timezones
@@ -23,8 +24,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.tiers import LIMITS, Limits, Tier, limits_of
 
 
+@cache
+def time_zones() -> frozenset[str]:
+    """Reading them takes a while. Left out are the names that say nothing of a place."""
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
+
+
 def check_time_zone(name: str) -> None:
-    if name not in available_timezones():
+    if name not in time_zones():
         raise ValidationError(_("Choose a time zone such as Europe/Berlin."), code="invalid_choice")
 
 

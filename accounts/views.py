@@ -13,9 +13,9 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import keys
+from accounts import keys, profile
 from accounts.errors import KeyLimit
-from accounts.forms import ApiKeyForm
+from accounts.forms import ApiKeyForm, TimeZoneForm
 from accounts.keys import NewKey
 from accounts.models import User
 
@@ -42,11 +42,17 @@ def account(request: HttpRequest) -> HttpResponse:
 
 
 def _account(
-    request: HttpRequest, form: ApiKeyForm, status: HTTPStatus = HTTPStatus.OK, made: NewKey | None = None
+    request: HttpRequest,
+    form: ApiKeyForm,
+    status: HTTPStatus = HTTPStatus.OK,
+    made: NewKey | None = None,
+    zone_form: TimeZoneForm | None = None,
 ) -> HttpResponse:
     rows = list(_user(request).api_keys.unrevoked())
     context = {
         "form": form,
+        "zone_form": zone_form or TimeZoneForm(instance=_user(request)),
+        "time_zones": profile.places(),
         "made": made,
         "keys": rows,
         "limits": _user(request).limits,
@@ -54,6 +60,21 @@ def _account(
         "stream": request.build_absolute_uri("/").rstrip("/").replace("http", "ws", 1),
     }
     return render(request, "account/account.html", context, status=status)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+@login_required
+def time_zone(request: HttpRequest) -> HttpResponse:
+    if request.method != "POST":
+        return redirect("account")
+    user = User.objects.get(pk=_user(request).pk)  # the form writes into it, also what is wrong
+    form = TimeZoneForm(request.POST, instance=user)
+    if not form.is_valid():
+        return _account(request, ApiKeyForm(), HTTPStatus.BAD_REQUEST, zone_form=form)
+    profile.change_time_zone(_user(request), form.cleaned_data["time_zone"])
+    messages.success(request, f"Your time zone is {form.cleaned_data['time_zone']}")
+    return redirect("account")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -208,6 +208,15 @@ def restore(user: User, ids: Iterable[int]) -> list[Alert]:
         return _saved(rows, *ARMED, "deleted_at")
 
 
+def on_time_zone_changed(user: User, **_: object) -> None:
+    """The evaluation reads again what counts the user's days."""
+    with transaction.atomic():
+        rows = [row for row in _locked(user.pk, None) if row.active]
+        for row in rows:
+            row.edited_at = clock.now()
+        _saved(rows, "edited_at")
+
+
 # --- what they have in common
 
 ARMED = ("active", "phase", "version", "armed_at", "armed_price", "edited_at")
@@ -221,10 +230,11 @@ def _arm(alert: Alert, now: datetime) -> None:
     alert.armed_price = None
 
 
-def _locked(user_id: UUID, ids: Iterable[int], *, deleted: bool = False) -> QuerySet[Alert]:
-    """Rows of this user by rising id, locked until the end of the transaction."""
+def _locked(user_id: UUID, ids: Iterable[int] | None, *, deleted: bool = False) -> QuerySet[Alert]:
+    """Rows of this user (None: all) by rising id, locked until the end of the transaction."""
     rows = Alert.objects.select_for_update(no_key=True, of=("self",)).select_related("user", "ticker")
-    return rows.filter(user_id=user_id, pk__in=list(ids), deleted_at__isnull=not deleted).order_by("pk")
+    rows = rows.filter(user_id=user_id, deleted_at__isnull=not deleted).order_by("pk")
+    return rows if ids is None else rows.filter(pk__in=list(ids))
 
 
 def _saved(rows: Sequence[Alert], *columns: str) -> list[Alert]:

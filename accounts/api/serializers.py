@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, User, check_time_zone
 
 
 class MeSerializer(serializers.ModelSerializer[User]):
@@ -12,7 +12,7 @@ class MeSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ["id", "email", "username", "tier", "limits"]
+        fields = ["id", "email", "username", "tier", "time_zone", "limits"]
 
     def get_limits(self, user: User) -> dict[str, Any]:
         limits = user.limits
@@ -20,8 +20,16 @@ class MeSerializer(serializers.ModelSerializer[User]):
             "max_tickers": limits.max_tickers,
             "max_connections": limits.max_connections,
             "max_api_keys": limits.max_api_keys,
+            "max_alerts": limits.max_alerts,
+            "max_channels": limits.max_channels,
             "fastest": limits.fastest,
         }
+
+
+class MeWish(serializers.Serializer[Any]):
+    """What people may change of themselves here."""
+
+    time_zone = serializers.CharField(max_length=40, validators=[check_time_zone], required=False)
 
 
 class ApiKeySerializer(serializers.ModelSerializer[ApiKey]):

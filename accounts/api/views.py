@@ -11,9 +11,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts import keys, tickets
+from accounts import keys, profile, tickets
 from accounts.api.permissions import ChangedByPeople
-from accounts.api.serializers import ApiKeySerializer, MeSerializer
+from accounts.api.serializers import ApiKeySerializer, MeSerializer, MeWish
 from accounts.credentials import Login
 from accounts.models import ApiKey, User
 
@@ -22,6 +22,13 @@ from accounts.models import ApiKey, User
 class Me(APIView):
     def get(self, request: Request) -> Response:
         return Response(MeSerializer(_user(request)).data)
+
+    def patch(self, request: Request) -> Response:
+        wish = MeWish(data=request.data)
+        wish.is_valid(raise_exception=True)
+        if "time_zone" in wish.validated_data:
+            profile.change_time_zone(_user(request), wish.validated_data["time_zone"])
+        return self.get(request)
 
 
 @method_decorator(never_cache, name="dispatch")

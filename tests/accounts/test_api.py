@@ -71,7 +71,15 @@ def test_me_tells_the_account_and_its_limits(who, alice, request):
         "email": "alice@example.com",
         "username": "alice",
         "tier": "pro",
-        "limits": {"max_tickers": 10, "max_connections": 20, "max_api_keys": 5, "fastest": "live"},
+        "time_zone": "America/New_York",
+        "limits": {
+            "max_tickers": 10,
+            "max_connections": 20,
+            "max_api_keys": 5,
+            "max_alerts": 100,
+            "max_channels": 5,
+            "fastest": "live",
+        },
     }
     assert "no-store" in response["Cache-Control"]
 
@@ -83,6 +91,53 @@ def test_a_visitor_gets_nothing(url, method):
 
     assert problem(response) == (401, "not_authenticated")
     assert response["WWW-Authenticate"] == 'Api-Key realm="Onetape"'
+
+
+def patch(client, body):
+    return client.patch(ME, json.dumps(body), content_type="application/json")
+
+
+@pytest.mark.parametrize("who", ["page", "robot"])
+def test_a_time_zone_is_changed_and_told(who, alice, request):
+    client = request.getfixturevalue(who)
+
+    response = patch(client, {"time_zone": "Europe/Berlin"})
+
+    assert (response.status_code, response.json()["time_zone"]) == (200, "Europe/Berlin")
+    assert client.get(ME).json()["time_zone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["", "Berlin", "europe/berlin", "../../etc/passwd", "/etc/localtime", "localtime", "UTC+1", None, 5, True, [], {},
+     "Europe/Berlin\x00", "x" * 41, "Ｅurope/Berlin"],
+)  # fmt: skip
+def test_what_is_no_time_zone_changes_nothing(page, alice, zone):
+    response = patch(page, {"time_zone": zone})
+
+    assert problem(response) == (400, "validation_error")
+    assert response.json()["errors"][0]["attr"] == "time_zone"
+    alice.refresh_from_db()
+    assert alice.time_zone == "America/New_York"
+
+
+def test_nothing_else_of_an_account_is_changed_here(page, alice):
+    before = User.objects.values().get()
+
+    response = patch(
+        page, {"tier": "expert", "email": "x@example.com", "is_staff": True, "id": "1", "username": "x"}
+    )
+
+    assert response.status_code == 200
+    assert User.objects.values().get() == before
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"5", b"null", b'"x"'])
+def test_a_body_that_is_no_object_changes_nothing(page, alice, body):
+    response = page.generic("PATCH", ME, body, "application/json")
+
+    assert response.status_code in {200, 400}
+    assert (response.status_code == 200) is (body == b"")
 
 
 # --- entering with a key

@@ -15,7 +15,7 @@ from tests.factories import make_subscription, make_ticker, make_user
 
 pytestmark = pytest.mark.django_db
 
-PAGE, MAKE = "/account/", "/account/api-keys/"
+PAGE, MAKE, ZONE = "/account/", "/account/api-keys/", "/account/time-zone/"
 TEXT = re.compile(r"ot_[0-9A-Za-z]{8}_[0-9A-Za-z]{40}")
 
 
@@ -75,6 +75,41 @@ def test_the_list_shows_own_keys_that_are_not_revoked(client, alice):
 
     assert [key.prefix in page for key in (robot, gone, foreign)] == [True, False, False]
     assert [key.hash in page for key in (robot, gone, foreign)] == [False] * 3
+
+
+# --- time zone
+
+
+def test_the_page_offers_the_time_zones_of_places(client, alice):
+    page = client.get(PAGE).content.decode()
+
+    assert 'name="time_zone" value="America/New_York"' in page
+    assert '<option value="Europe/Berlin">' in page
+    assert "Days, quiet hours and times of yours are counted in it." in page
+
+
+def test_a_time_zone_is_saved(client, alice):
+    answer = client.post(ZONE, {"time_zone": "Asia/Tokyo"}, follow=True)
+
+    assert answer.redirect_chain == [(PAGE, 302)]
+    assert "Your time zone is Asia/Tokyo" in words(answer)
+    alice.refresh_from_db()
+    assert alice.time_zone == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "<b>", "x" * 41, "a\x00b"])
+def test_what_is_no_time_zone_is_a_form_error(client, alice, zone):
+    response = client.post(ZONE, {"time_zone": zone})
+
+    assert response.status_code == 400
+    assert 'aria-invalid="true"' in response.content.decode()
+    assert "<b>" not in response.content.decode()
+    alice.refresh_from_db()
+    assert alice.time_zone == "America/New_York"
+
+
+def test_the_address_of_the_time_zone_leads_to_the_page(client, alice):
+    assert client.get(ZONE).headers["Location"] == PAGE
 
 
 @pytest.mark.parametrize("rows", [1, 3])

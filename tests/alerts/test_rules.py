@@ -10,6 +10,7 @@ import pytest
 from django.db import connections, transaction
 
 from accounts.models import User
+from accounts.profile import change_time_zone
 from accounts.tiers import LIMITS, Tier
 from alerts import loading, rules
 from alerts.errors import AlertLimit, Expired, InvalidRule, NoPrice, UnknownTicker
@@ -514,6 +515,31 @@ def test_another_users_alerts_are_left_alone(alice, way):
 
     assert getattr(rules, way)(make_user("bob"), [alert.pk], *more) == []
     assert list(Alert.objects.values()) == before
+
+
+def test_another_time_zone_is_told_to_the_evaluation(alice, at, django_capture_on_commit_callbacks):
+    working, paused = rules.create(alice, ABOVE), rules.create(alice, ABOVE)
+    rules.pause(alice, [paused.pk])
+    at(LATER)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        change_time_zone(alice, "Europe/Berlin")
+
+    rows = {row.pk: row for row in Alert.objects.select_related("user")}
+    assert (rows[working.pk].edited_at, rows[working.pk].version) == (LATER, 1)
+    assert (rows[working.pk].armed_at, rows[working.pk].rule.time_zone) == (NOW, "Europe/Berlin")
+    assert rows[paused.pk].edited_at == NOW
+
+
+def test_the_same_time_zone_is_told_to_nobody(alice, at, django_capture_on_commit_callbacks):
+    alert = rules.create(alice, ABOVE)
+    at(LATER)
+
+    with django_capture_on_commit_callbacks(execute=True) as told:
+        change_time_zone(alice, alice.time_zone)
+
+    alert.refresh_from_db()
+    assert (told, alert.edited_at) == ([], NOW)
 
 
 # --- states
