@@ -1,4 +1,4 @@
-"""What an empty installation is filled with, so that there is something to look at: tickers, people, watchlists."""
+"""What an empty installation is filled with, so that there is something to see: tickers, people, what they watch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from accounts.tiers import Tier
+from dashboard.demo_alerts import load_alerts
 from marketdata import directory
 from marketdata.models import Ticker
 from subscriptions.watchlist import watch
@@ -35,9 +36,19 @@ class Login:
     watches: int
 
 
-@transaction.atomic
 def load_demo() -> list[Login]:
-    """The shipped tickers, one user per tier and one staff user, with random passwords."""
+    """The shipped tickers, one user per tier and one staff user, with random passwords; and alerts on their tickers."""
+    logins = _load_people()
+    for (
+        tier,
+        symbols,
+    ) in WATCHLISTS.items():  # after the commit: a price is fetched by others, who must see the tickers
+        load_alerts(User.objects.get(username=tier.value), symbols)
+    return logins
+
+
+@transaction.atomic
+def _load_people() -> list[Login]:
     directory.load(directory.read(directory.SHIPPED))
     logins = [_person(tier.value, tier, WATCHLISTS[tier]) for tier in Tier]
     return [*logins, _person(STAFF, Tier.EXPERT, (), is_staff=True)]

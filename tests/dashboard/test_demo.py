@@ -2,14 +2,20 @@ from __future__ import annotations
 
 import io
 import re
+from decimal import Decimal
 
 import pytest
 from django.core.management import call_command
 
 from accounts.models import User
-from dashboard import demo
+from alerts.models import Alert
+from alerts.states import state_of
+from core import clock
+from dashboard import demo, demo_alerts
 from dashboard.management.commands.loaddemo import table
+from marketdata.lookup import get_quotes
 from marketdata.models import Ticker
+from marketdata.quotes import NoQuote, Reason
 from subscriptions.watchlist import count, watched
 from tests.factories import make_user
 
@@ -45,6 +51,41 @@ def test_each_demo_user_watches_less_than_the_tier_allows(username, number):
     assert count(user) == number
     assert number < user.limits.max_tickers
     assert not watched(user).filter(dormant=True).exists()
+
+
+@pytest.mark.parametrize("username", ["free", "pro", "expert"])
+def test_each_demo_user_has_alerts_in_different_states(username):
+    run()
+    user = User.objects.get(username=username)
+
+    now = clock.now()
+    alerts = Alert.objects.filter(user=user).select_related("ticker", "user").order_by("pk")
+    assert [(alert.ticker.symbol, alert.kind, state_of(alert, now).value) for alert in alerts] == [
+        ("AAPL", "leaves_channel", "fresh"),
+        ("AAPL", "above", "armed"),
+        ("MSFT", "below", "armed"),
+        ("IBM", "moves", "snoozed"),
+        ("IBM", "crosses_above", "paused"),
+    ]
+    assert len(alerts) < user.limits.max_alerts
+
+
+def test_one_of_them_is_near_the_price():
+    run()
+
+    price = get_quotes(["AAPL"])["AAPL"].price
+    channel = Alert.objects.filter(kind="leaves_channel").first()
+
+    assert abs(channel.lower / price - 1) < Decimal("0.01")
+    assert channel.lower < channel.upper < channel.lower * Decimal("1.001")
+
+
+def test_without_prices_there_are_no_alerts(monkeypatch):
+    nothing = {symbol: NoQuote(symbol, Reason.PROVIDER_DOWN) for symbol in ("AAPL", "MSFT", "IBM")}
+    monkeypatch.setattr(demo_alerts, "get_quotes", lambda *_, **__: nothing)
+
+    assert "free@example.com" in run()
+    assert Alert.objects.count() == 0
 
 
 def test_the_printed_passwords_are_the_right_ones_and_new_each_time():
