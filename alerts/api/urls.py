@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from alerts.api import alerts, inbox
+from alerts.api import alerts, channels, inbox
 
 ACTS = [
     path(f"alerts/<int:alert_id>/{act}/", alerts.AlertAct.as_view(), {"act": act}, name=f"api_alert_{act}")
@@ -23,4 +23,8 @@ urlpatterns = [
         inbox.ReadNotification.as_view(),
         name="api_notification_read",
     ),
+    path("channels/", channels.Channels.as_view(), name="api_channels"),
+    path("channels/<int:channel_id>/", channels.OneChannel.as_view(), name="api_channel"),
+    path("channels/<int:channel_id>/test/", channels.TestChannel.as_view(), name="api_channel_test"),
+    path("channels/<int:channel_id>/secret/", channels.ChannelSecret.as_view(), name="api_channel_secret"),
 ]
