@@ -57,7 +57,7 @@ class Sink:
             except OSError:
                 return
             self.connections += 1
-            with suppress(OSError), connection:
+            with suppress(OSError, UnicodeDecodeError), connection:  # what comes need not be HTTP
                 self._answer(connection)
             self.ended.set()
 
