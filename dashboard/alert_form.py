@@ -16,7 +16,7 @@ from django import forms
 from alerts.errors import InvalidRule
 from alerts.kinds import CHANNELS, LEVELS, WINDOWS, Kind, Mode, Priority, Sessions, Way
 from alerts.models import Alert
-from alerts.wording import number, span
+from alerts.wording import number, price, span
 from dashboard.moments import zone_of
 
 KINDS = (
@@ -200,9 +200,8 @@ def end_of(day: date | None, zone: tzinfo) -> datetime | None:
 
 def initial_of(alert: Alert) -> dict[str, Any]:
     """What the form of this alert shows. Needs `ticker` and `user`."""
-    threshold = number(alert.threshold)
-    percent = alert.threshold_percent
     kind = Kind(alert.kind)
+    threshold = price(alert.threshold) if kind in LEVELS else number(alert.threshold)
     return {
         "symbol": alert.ticker.symbol,
         "kind": alert.kind,
@@ -210,8 +209,8 @@ def initial_of(alert: Alert) -> dict[str, Any]:
         "unit": PRICE,
         "move": threshold if kind is Kind.MOVES else "",
         "factor": threshold if kind is Kind.VOLUME else "",
-        "lower": number(alert.lower),
-        "upper": number(alert.upper),
+        "lower": price(alert.lower),
+        "upper": price(alert.upper),
         "window_s": str(alert.window_s or ""),
         "way": alert.way,
         "stale_minutes": _minutes(alert.stale_after_s),
@@ -223,7 +222,6 @@ def initial_of(alert: Alert) -> dict[str, Any]:
         "category": alert.category,
         "note": alert.note,
         "expires_on": _last_day(alert.expires_at, zone_of(alert.user.time_zone)),
-        "percent": number(percent),
     }
 
 
@@ -235,8 +233,8 @@ def _last_day(at: datetime | None, zone: tzinfo) -> date | None:
     return (at.astimezone(zone) - timedelta(microseconds=1)).date() if at else None
 
 
-def first_values(symbol: str, price: Decimal | None, kind: str = "") -> Mapping[str, Any]:
+def first_values(symbol: str, at: Decimal | None, kind: str = "") -> Mapping[str, Any]:
     """Of a new alert: at the current price, to be moved a little."""
     known = {one.value for one in Kind}
-    level = number(price.quantize(Decimal("0.0001" if price < 1 else "0.01"))) if price else ""
+    level = str(at.quantize(Decimal("0.0001" if at < 1 else "0.01"))) if at else ""
     return {"symbol": symbol, "level": level, "kind": kind if kind in known else Kind.ABOVE.value}

@@ -8,7 +8,7 @@ from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import cached_property
 
-from alerts.kinds import Priority, Sessions
+from alerts.kinds import Mode, Priority, Sessions
 from alerts.models import Alert, Channel
 from alerts.states import State, distance, state_of
 from alerts.wording import MODES, condition, number, span
@@ -83,9 +83,9 @@ class AlertRow:
         parts = [MODES[rule.mode].capitalize()]
         if rule.sessions is Sessions.EXTENDED:
             parts.append("with extended hours")
-        if rule.rearm_band:
+        if rule.mode is not Mode.ONCE and rule.rearm_band:
             parts.append(f"{number(rule.rearm_band)}{formats.THIN}% band")
-        if rule.cooldown_s:
+        if rule.mode is not Mode.ONCE and rule.cooldown_s:
             parts.append(f"at most every {span(rule.cooldown_s)}")
         if self.alert.priority <= Priority.HIGH:
             parts.append(Priority(self.alert.priority).name.lower())
@@ -111,6 +111,9 @@ class AlertRow:
 
     @cached_property
     def distance(self) -> Decimal | None:
+        """None also where nothing can come of it any more."""
+        if self.state in (State.TRIGGERED, State.EXPIRED):
+            return None
         return distance(self.alert, self.quote)
 
     @property

@@ -58,10 +58,10 @@ def picture(
     prices = list(_round_prices(scale))
     parts = [
         f'<svg class="bt-plot" width="100%" height="{HEIGHT}" aria-hidden="true" focusable="false">',
-        *(f'<path class="bt-grid" d="M0 {scale.y(price)}h4000"/>' for price in prices),
+        *(_across("bt-grid", scale.y(price)) for price in prices),
         *_guides(scale, fires),
         _line(scale, closes),
-        *(f'<path class="bt-level" d="M0 {scale.y(level)}h4000"/>' for level in shown),
+        *(_across("bt-level", scale.y(level)) for level in shown),
         *_marks(scale, fires),
         *_dates(scale),
         f'</svg><svg class="bt-axis" width="{AXIS}" height="{HEIGHT}" aria-hidden="true" focusable="false">',
@@ -70,6 +70,10 @@ def picture(
         f'<text class="bt-words" x="8" y="{LANE + 8}">fires</text></svg>',
     ]
     return mark_safe("".join(parts))  # noqa: S308 -- numbers, dates and fixed words only
+
+
+def _across(kind: str, y: float) -> str:
+    return f'<line class="{kind}" x2="100%" y1="{y}" y2="{y}"/>'
 
 
 def _scale(closes: Sequence[tuple[date, Decimal]], levels: Sequence[Decimal]) -> Scale:

@@ -96,7 +96,7 @@ def backtest_of(ticker: Ticker, rule: Rule, zone: tzinfo) -> BacktestView:
 
 def _view(result: Result, rule: Rule, closes: Sequence[tuple[date, Decimal]], zone: tzinfo) -> BacktestView:
     count = len(result.fires)
-    advice = result.advice
+    band, band_count = _band(result)
     by_minute = result.source is Source.MINUTE
     shown = result.fires[-SHOWN_FIRES:][::-1]
     return BacktestView(
@@ -104,16 +104,28 @@ def _view(result: Result, rule: Rule, closes: Sequence[tuple[date, Decimal]], zo
         times="time" if count == 1 else "times",
         within=_within(result),
         sentence=_sentence(result),
-        band=number(advice.band),
-        band_count=advice.fires or 0,
+        band=number(band),
+        band_count=band_count,
         own_band=number(rule.rearm_band) if rule.rearm_band else "",
-        warning=_warning(result) if advice.warning else "",
+        warning=_warning(result) if result.advice.warning else "",
         source=SOURCES[result.source].format(formats.day(result.since), formats.day(result.until)),
         remark="Counted as if it were armed again after each time." if rule.mode is Mode.ONCE else "",
         chart=_picture(result, rule, closes),
         fires=[_line(fire, zone, by_minute=by_minute) for fire in shown],
         more=count - len(shown),
     )
+
+
+def _band(result: Result) -> tuple[Decimal | None, int]:
+    """A re-arm band that is worth a try: what is advised, else the narrowest that leaves half of the fires."""
+    advice = result.advice
+    if advice.band is not None:
+        return advice.band, advice.fires or 0
+    half = len(result.fires) / 2
+    for band, count in sorted(result.fires_with_band.items()):
+        if count <= half:
+            return band, count
+    return None, 0
 
 
 def _within(result: Result) -> str:

@@ -27,11 +27,16 @@ class Board:
     columns: tuple[Column, ...] = COLUMNS
 
 
-def board_of(asked: Mapping[Ticker, datetime | None], now: datetime) -> Board:
-    """`asked` says of each ticker since when somebody wants it, which is shown until its first price."""
+def board_of(
+    asked: Mapping[Ticker, datetime | None], now: datetime, alerts: Mapping[str, int] | None = None
+) -> Board:
+    """`asked` says of each ticker since when somebody wants it, which is shown until its first price.
+
+    `alerts` says how many the user who looks has on it.
+    """
     quotes = stored_quotes(ticker.symbol for ticker in asked)
     plain = [row_of(ticker, quotes[ticker.symbol], now, since) for ticker, since in asked.items()]
-    rows = table_of(plain, sparks_by_symbol(asked, quotes, now))
+    rows = table_of(plain, sparks_by_symbol(asked, quotes, now), alerts)
     payload = {
         "now": round(now.timestamp() * 1000),
         "phases": payload_of(now),

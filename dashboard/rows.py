@@ -69,6 +69,8 @@ class WatchRow:
     asked_at: datetime | None = None
     decimals: int = 2
     spark: str = ""
+    alerts: int = 0
+    """Of the user who looks at it."""
 
     @property
     def group(self) -> str:
@@ -142,12 +144,18 @@ def row_of(
     return WatchRow(ticker.symbol, ticker.name, state, outcome, outcome.reason, now, asked_at)
 
 
-def table_of(rows: Iterable[WatchRow], sparks: Mapping[str, SafeString]) -> list[WatchRow]:
+def table_of(
+    rows: Iterable[WatchRow], sparks: Mapping[str, SafeString], alerts: Mapping[str, int] | None = None
+) -> list[WatchRow]:
     """The rows grouped by source, in the given order within a group, prices with the same decimals."""
+    alerts = alerts or {}
     rows = list(rows)
     decimals = formats.decimals_for(row.quote.price for row in rows if row.quote)
     rows.sort(key=lambda row: (_group_rank(row.group), row.group))
-    return [replace(row, decimals=decimals, spark=sparks.get(row.symbol, "")) for row in rows]
+    return [
+        replace(row, decimals=decimals, spark=sparks.get(row.symbol, ""), alerts=alerts.get(row.symbol, 0))
+        for row in rows
+    ]
 
 
 def _group_rank(group: str) -> int:

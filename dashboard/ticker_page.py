@@ -11,6 +11,7 @@ from accounts.models import User
 from dashboard import formats
 from dashboard.phases import payload_of
 from dashboard.rows import Age, WatchRow, age_of, row_of
+from dashboard.ticker_alerts import TickerAlerts
 from dashboard.ticker_history import TickerPast
 from marketdata.lookup import stored_quotes
 from marketdata.models import Ticker
@@ -44,6 +45,8 @@ class TickerView:
     watchers: int
     past: TickerPast
     payload: dict[str, Any]
+    alerts: TickerAlerts | None
+    """None: nobody is logged in."""
     ranges: tuple[str, ...] = RANGES
 
     @classmethod
@@ -59,6 +62,7 @@ class TickerView:
             watching=user is not None and active.lasting().filter(user=user).exists(),
             watchers=active.count(),
             past=_past(ticker, outcome, now),
+            alerts=TickerAlerts.of(ticker, outcome, user, now) if user else None,
             payload={
                 "now": round(now.timestamp() * 1000),
                 "phases": payload_of(now),

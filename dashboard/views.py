@@ -20,6 +20,7 @@ from core import clock
 from dashboard.board import board_of
 from dashboard.charts import sparks
 from dashboard.forms import TickerForm
+from dashboard.ticker_alerts import counts_by_symbol
 from dashboard.ticker_page import TickerView
 from marketdata.errors import InvalidSymbol
 from marketdata.lookup import stored_quotes
@@ -58,10 +59,11 @@ def watchlist_page(request: HttpRequest) -> HttpResponse:
 def _watchlist(
     request: HttpRequest, form: TickerForm | None, status: HTTPStatus = HTTPStatus.OK
 ) -> HttpResponse:
-    rows = list(watchlist.watched(_user(request)))
+    user, now = _user(request), clock.now()
+    rows = list(watchlist.watched(user))
     awake = {row.ticker: row.subscribed_at for row in rows if not row.dormant}
     context = {
-        "board": board_of(awake, clock.now()),
+        "board": board_of(awake, now, counts_by_symbol(user, now)),
         "dormant": [row.ticker for row in rows if row.dormant],
         "form": form,
         "editing": "edit" in request.GET,

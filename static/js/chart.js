@@ -12,7 +12,7 @@ import { clockTime, day, price, volume } from "./format.js";
 
 const VOLUME_HEIGHT = 72;
 const SHAPES = { dividend: "circle", split: "square" };
-const TOKENS = ["surface", "line", "line2", "ink", "ink3", "gain", "loss", "vol"];
+const TOKENS = ["surface", "line", "line2", "ink", "ink3", "gain", "loss", "vol", "accent"];
 
 // A canvas needs resolved colours; a probe lets the browser resolve light-dark().
 function colours() {
@@ -36,6 +36,8 @@ export class Candles {
   #volumes;
   #marks;
   #marked = [];
+  #levels = [];
+  #lines = [];
   #colours = {};
 
   constructor(box, { decimals, onHover }) {
@@ -85,6 +87,17 @@ export class Candles {
     this.#volumes.applyOptions({ color: c.vol });
     this.#colours = c;
     this.mark(this.#marked);
+    this.draw(this.#levels);
+  }
+
+  // Levels of alerts, each with its rule; told in words beside the chart.
+  draw(levels) {
+    this.#levels = levels;
+    for (const line of this.#lines) this.#candles.removePriceLine(line);
+    const dressed = { color: this.#colours.accent, lineWidth: 1, lineStyle: LineStyle.Dashed };
+    this.#lines = levels.map(({ price, words }) =>
+      this.#candles.createPriceLine({ ...dressed, price: Number(price), title: words }),
+    );
   }
 
   // Dividends and splits below their day; told in words beside the chart.

@@ -30,6 +30,7 @@ export class PriceChart {
       else if (button) this.#toggleTable(button);
     });
     document.addEventListener("themechange", () => this.#candles?.dress());
+    document.addEventListener("alertschange", () => this.#drawLevels());
   }
 
   async show(range, quote) {
@@ -74,6 +75,7 @@ export class PriceChart {
     });
     this.#candles.show(this.#bars);
     this.#mark();
+    this.#drawLevels();
     this.#find("[data-chart-note]").textContent = whenEmpty;
     this.#paint();
     this.#paintTable();
@@ -82,6 +84,11 @@ export class PriceChart {
   async #mark() {
     this.#actions ??= fetchActions(this.#symbol);
     this.#candles.mark(marksOf(await this.#actions, this.#bars));
+  }
+
+  #drawLevels() {
+    const levels = document.querySelector("#alert-levels");
+    if (levels) this.#candles?.draw(JSON.parse(levels.textContent));
   }
 
   #hover(time) {

@@ -93,8 +93,8 @@ def test_the_page_of_a_ticker_costs_few_queries(client, django_assert_num_querie
     replayed(ticker)
     client.force_login(make_user())
 
-    # session, user, ticker, quote, watching, watchers, actions, recent days, places in use
-    with django_assert_num_queries(9):
+    # session, user, ticker, quote, watching, watchers, actions, recent days, alerts here and all, places in use
+    with django_assert_num_queries(11):
         assert client.get("/tickers/AAPL/").status_code == 200
 
 

@@ -145,8 +145,8 @@ def test_the_watchlist_costs_the_same_queries_for_any_length(
         make_quote(ticker)
         make_subscription(alice, ticker)
 
-    # session, user, watchlist, quotes, spark lines, places in use
-    with django_assert_num_queries(6):
+    # session, user, watchlist, alerts, quotes, spark lines, places in use
+    with django_assert_num_queries(7):
         client.get("/watchlist/")
 
 
