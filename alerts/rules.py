@@ -8,7 +8,7 @@ changes the condition arms the alert anew, as a new version: a fire that was dec
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,7 @@ from alerts.models import Alert
 from alerts.states import has_place, is_done, is_expired, takes_a_place
 from core import clock
 from marketdata import demand
-from marketdata.calendar import NEW_YORK
+from marketdata.actions import today_of
 from marketdata.lookup import get_quotes
 from marketdata.models import Ticker
 from marketdata.quotes import Quote
@@ -62,7 +62,7 @@ def draft(user: User, fields: Mapping[str, Any]) -> Alert:
     now = clock.now()
     values = checking.checked(fields, now)
     values |= _priced(values, _reference(ticker.symbol, fields))
-    alert = Alert(user=user, ticker=ticker, splits_until=_day(now), **_columns(values))
+    alert = Alert(user=user, ticker=ticker, splits_until=today_of(ticker), **_columns(values))
     _arm(alert, now)
     return alert
 
@@ -94,7 +94,7 @@ def _change(row: Alert, owner: User, columns: Mapping[str, Any]) -> None:
         setattr(row, name, value)
     row.edited_at = now
     if PRICES & columns.keys():
-        row.splits_until = _day(now)
+        row.splits_until = today_of(row.ticker)
     if not VERSIONED & columns.keys():
         return
     row.version += 1
@@ -250,10 +250,6 @@ def _tell() -> None:
     transaction.on_commit(demand.changed)
 
 
-def _day(now: datetime) -> date:
-    return now.astimezone(NEW_YORK).date()
-
-
 # --- the limit
 
 
@@ -286,7 +282,7 @@ def _ticker(fields: Mapping[str, Any]) -> Ticker:
     if fields.get("symbol") in (None, ""):
         raise InvalidRule({"symbol": FieldError("required", "Choose a ticker.")})
     symbol = canonical(fields["symbol"])
-    ticker = Ticker.objects.filter(symbol=symbol, is_active=True).first()
+    ticker = Ticker.objects.select_related("quote").filter(symbol=symbol, is_active=True).first()
     if ticker is None:
         raise UnknownTicker(symbol)
     return ticker

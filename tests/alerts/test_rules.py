@@ -74,6 +74,14 @@ def test_a_new_alert_is_armed_from_now_on(alice):
     assert (alert.armed_price, alert.splits_until) == (None, date(2026, 3, 4))
 
 
+def test_of_a_replayed_ticker_splits_count_up_to_the_replayed_day(alice):
+    make_quote(make_ticker("MSFT"), "30", replay_date=date(2012, 9, 12))
+
+    alert = rules.create(alice, {**ABOVE, "symbol": "MSFT"})
+
+    assert alert.splits_until == date(2012, 9, 12)
+
+
 @pytest.mark.parametrize(
     ("fields", "direction", "phase"),
     [
