@@ -7,6 +7,7 @@ within :// keeps programs from making people ring and addresses clickable.
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from alerts.deliveries.base import Message, Outcome
 from alerts.deliveries.posting import post
@@ -65,13 +66,16 @@ def slack(message: Message) -> dict[str, Any]:
 
 
 def discord(message: Message) -> dict[str, Any]:
-    embed = {
+    embed: dict[str, Any] = {
         "title": _escaped(message.title, DISCORD_TITLE),
         "description": _escaped(message.body, DISCORD_TEXT),
-        "url": message.url,
         "timestamp": time_text(message.created_at),
         "color": COLOURS[message.priority],
     }
+    if "." in (
+        urlsplit(message.url).hostname or ""
+    ):  # it refuses a message with any other, such as localhost
+        embed["url"] = message.url
     content = _escaped(message.title, DISCORD_CONTENT)
     return {"content": content, "embeds": [embed], "allowed_mentions": {"parse": []}}
 

@@ -271,6 +271,10 @@ def test_there_is_always_somebody_to_ask(public, sender, given, subject, setting
     assert checks.web_push_can_be_signed() == []
 
 
+def test_what_is_made_at_the_first_start_works():
+    assert checks.web_push_can_be_signed() == []
+
+
 def test_nobody_to_ask_is_told(settings):
     settings.VAPID_SUBJECT = "ada@example.com"
 

@@ -77,6 +77,12 @@ def test_discord_gets_content_and_an_embed_and_mentions_nobody():
     }
 
 
+def test_discord_gets_no_link_that_it_would_refuse():
+    (embed,) = sent(ChannelKind.DISCORD, url="http://localhost:8000/notifications/17/")["embeds"]
+
+    assert "url" not in embed
+
+
 def test_a_message_without_a_body_has_no_empty_block():
     assert [block["type"] for block in sent(ChannelKind.SLACK, body="")["blocks"]] == ["header", "context"]
 
