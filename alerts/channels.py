@@ -245,7 +245,7 @@ def test(channel: Channel) -> Outcome:
     with transaction.atomic():
         Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
         if outcome.is_sent:
-            marking.keep_success([channel.pk], now)
+            marking.keep_success([channel.pk], now, revives=True)
             Delivery.objects.filter(pk=delivery.pk).update(state=DeliveryState.SENT, sent_at=now)
         else:
             error = outcome.error[:300]

@@ -26,8 +26,8 @@ LEASE_S = 20.0
 # Looked at for each priority to find whose turn it is, and taken into one turn of a channel.
 LOOKED_AT = 500
 IN_ONE_TURN = 300
-# One target that hangs holds no more threads than that; one that has failed, a single one.
-PER_CHANNEL = 4
+# Of one channel, claimed for one turn; of one that has failed, a single message.
+PER_CHANNEL = 32
 LOST = "The process that sent this ended each time before it knew how it went."
 SWITCHED_OFF = "The channel is switched off."
 
@@ -90,6 +90,12 @@ UPDATE alerts_delivery d SET next_attempt_at = %(until)s
  WHERE d.id = mine.id AND d.attempts = mine.attempts AND d.state = 'queued'
 RETURNING d.id
 """
+GIVE_BACK = """
+UPDATE alerts_delivery d
+   SET attempts = d.attempts - 1, next_attempt_at = %(now)s
+  FROM unnest(%(ids)s, %(attempts)s) AS mine (id, attempts)
+ WHERE d.id = mine.id AND d.attempts = mine.attempts AND d.state = 'queued'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ class Claim:
     id: int
     channel_id: int
     kind: str
+    priority: int
     attempts: int
     """With this one."""
     is_failing: bool
@@ -114,20 +121,23 @@ class Room:
     total: int
     failing: int
     of_kind: Counter[str] = field(default_factory=Counter)
-    """More of these than that would fill it with one kind."""
     busy: Sequence[int] = ()
     """Channels whose turn goes on."""
+    of_channel: Counter[int] = field(default_factory=Counter)
+    """What has been taken of each."""
 
-    def take(self, channel: Turn) -> int:
-        """How many messages this channel may get."""
-        most = min(1 if channel.is_failing else PER_CHANNEL, self.total, self.of_kind[channel.kind])
-        return min(most, self.failing) if channel.is_failing else most
-
-    def used(self, claims: Iterable[Claim]) -> None:
-        for claim in claims:
-            self.total -= 1
-            self.of_kind[claim.kind] -= 1
-            self.failing -= claim.is_failing
+    def takes(self, turn: Turn) -> bool:
+        """Whether there is room for one more message of this channel; it is used up then."""
+        most = 1 if turn.is_failing else PER_CHANNEL
+        if self.total <= 0 or self.of_kind[turn.kind] <= 0 or self.of_channel[turn.id] >= most:
+            return False
+        if turn.is_failing and self.failing <= 0:
+            return False
+        self.total -= 1
+        self.failing -= turn.is_failing
+        self.of_kind[turn.kind] -= 1
+        self.of_channel[turn.id] += 1
+        return True
 
 
 class Turn(NamedTuple):
@@ -181,17 +191,11 @@ def claim(room: Room, now: datetime) -> Claimed:
     found = Claimed()
     with transaction.atomic():
         turns = [Turn(*row) for row in _rows(LOCK_CHANNELS, parameters)]
-        if not turns:
+        if turns:
+            found.is_more_due = True
+            found.claims = _claim(turns, room, now)
+        else:
             found.is_more_due = bool(_rows(IS_ANYTHING_DUE, parameters)[0][0])
-            return found
-        found.is_more_due = True
-        ids = [turn.id for turn in turns]
-        waiting = _waiting(ids, now)
-        recent = _recent([turn.id for turn in turns if turn.digest_above], now)
-        for turn in turns:
-            taken = _turn(turn, waiting.get(turn.id, []), recent.get(turn.id, []), room, now)
-            room.used(taken)
-            found.claims += taken
     return found
 
 
@@ -217,8 +221,33 @@ def _recent(channels: list[int], now: datetime) -> dict[int, list[Recent]]:
     return found
 
 
-def _turn(turn: Turn, rows: list[Row], recent: list[Recent], room: Room, now: datetime) -> list[Claim]:
-    """What this channel gets now, claimed; all else about it is settled."""
+class Wish(NamedTuple):
+    """A message that could go out now."""
+
+    turn: Turn
+    row: Row
+    members: Sequence[int]
+    """Of a digest, besides the first."""
+
+
+def _claim(turns: Sequence[Turn], room: Room, now: datetime) -> list[Claim]:
+    waiting = _waiting([turn.id for turn in turns], now)
+    recent = _recent([turn.id for turn in turns if turn.digest_above], now)
+    wishes: list[Wish] = []
+    held: dict[int, datetime] = {}
+    for turn in turns:
+        rows = _alive(turn, waiting.get(turn.id, []), now)
+        found = plan(turn.manners, _as_waiting(rows), recent.get(turn.id, []), now)
+        wishes += _wishes(turn, {row.id: row for row in rows}, found)
+        held |= found.later
+    if held:
+        _execute(HOLD, {"ids": list(held), "untils": list(held.values())})
+    wishes.sort(key=lambda wish: wish.row.priority)
+    return _take([wish for wish in wishes if room.takes(wish.turn)], now)
+
+
+def _alive(turn: Turn, rows: list[Row], now: datetime) -> list[Row]:
+    """Those that can be sent; the others are settled."""
     if not turn.is_wanted:
         handing_on.skip([row.id for row in rows])
         return []
@@ -228,33 +257,48 @@ def _turn(turn: Turn, rows: list[Row], recent: list[Recent], room: Room, now: da
     spent = [row.id for row in rows if row.attempts >= MOST_ATTEMPTS]
     if spent:
         handing_on.hand_on(spent, LOST, now)
-    alive = {row.id: row for row in rows if row.attempts < MOST_ATTEMPTS}
-    waiting = [Waiting(row.id, row.priority, row.is_tried, row.is_held) for row in alive.values()]
-    return _claim(turn, alive, plan(turn.manners, waiting, recent, now), room.take(turn), now)
+    return [row for row in rows if row.attempts < MOST_ATTEMPTS]
 
 
-def _claim(turn: Turn, rows: Mapping[int, Row], plan_: Plan, most: int, now: datetime) -> list[Claim]:
-    """The most urgent first, and of those the digest: what it holds has waited longest."""
-    if plan_.later:
-        _execute(HOLD, {"ids": list(plan_.later), "untils": list(plan_.later.values())})
-    leaders = plan_.digest[:1]
-    wanted = sorted([*leaders, *plan_.singles], key=lambda one: rows[one].priority)[:most]
-    mine = _claimed([rows[one] for one in wanted], now)
-    for leader in set(leaders) & mine:
-        _execute(JOIN_DIGEST, {"leader": leader, "ids": plan_.digest[1:], "now": now})
+def _as_waiting(rows: Iterable[Row]) -> list[Waiting]:
+    return [Waiting(row.id, row.priority, row.is_tried, row.is_held) for row in rows]
+
+
+def _wishes(turn: Turn, rows: Mapping[int, Row], found: Plan) -> list[Wish]:
+    """The digest before the singles of its urgency: what it holds has waited longest."""
+    wishes = [Wish(turn, rows[one], ()) for one in found.singles]
+    if found.digest:
+        wishes.insert(0, Wish(turn, rows[found.digest[0]], found.digest[1:]))
+    return wishes
+
+
+def _take(wishes: Sequence[Wish], now: datetime) -> list[Claim]:
+    if not wishes:
+        return []
+    parameters = {
+        "ids": [wish.row.id for wish in wishes], "attempts": [wish.row.attempts for wish in wishes],
+        "until": now + timedelta(seconds=LEASE_S), "now": now,
+    }  # fmt: skip
+    mine = {one for (one,) in _rows(CLAIM, parameters)}
+    taken = [wish for wish in wishes if wish.row.id in mine]
+    for wish in taken:
+        if wish.members:
+            _execute(JOIN_DIGEST, {"leader": wish.row.id, "ids": list(wish.members), "now": now})
     return [
-        Claim(one, turn.id, turn.kind, rows[one].attempts + 1, turn.is_failing, rows[one].is_held)
-        for one in wanted
-        if one in mine
-    ]
+        Claim(
+            wish.row.id, wish.turn.id, wish.turn.kind, wish.row.priority, wish.row.attempts + 1,
+            wish.turn.is_failing, wish.row.is_held,
+        )
+        for wish in taken
+    ]  # fmt: skip
 
 
-def _claimed(rows: Sequence[Row], now: datetime) -> set[int]:
-    if not rows:
-        return set()
-    ids, attempts = [row.id for row in rows], [row.attempts for row in rows]
-    until = now + timedelta(seconds=LEASE_S)
-    return {one for (one,) in _rows(CLAIM, {"ids": ids, "attempts": attempts, "until": until, "now": now})}
+def give_back(claims: Iterable[Claim], now: datetime) -> None:
+    """These were not tried after all."""
+    held = list(claims)
+    if held:
+        ids, attempts = [one.id for one in held], [one.attempts for one in held]
+        _execute(GIVE_BACK, {"ids": ids, "attempts": attempts, "now": now})
 
 
 def renew(claims: Iterable[Claim], now: datetime) -> set[int]:

@@ -1,24 +1,27 @@
 """Sends what is due: claimed in one short transaction, sent outside of any by threads, marked in another.
 
-One dispatcher per process does the asking and the writing; its threads only send. No more is claimed than there are
-threads, so what is urgent and comes later is next. Bulkheads keep what hangs from taking all of them: per channel,
-per kind (all e-mail goes through one server), and for channels that have failed before.
+One dispatcher per process does the asking and the writing; its threads only send. What hangs is kept from taking all
+of them: each kind has its own (all e-mail goes through one server), a channel uses a few of those, and channels that
+have failed before share a few in all.
 """
 
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from alerts import claiming, marking, messages, outbox
 from alerts.claiming import LEASE_S, Claim, Room
 from alerts.deliveries import base
 from alerts.deliveries.base import Message, Outcome
+from alerts.lanes import Job, Lane
 from alerts.marking import Finished
 from alerts.models import Channel, ChannelKind
 from core import clock, metrics
@@ -27,8 +30,11 @@ from core.outages import DATABASE_ERRORS
 
 logger = logging.getLogger(__name__)
 
-THREADS = 32
-PER_KIND = 16
+# Threads of each kind, and of one channel at a time.
+THREADS = 16
+THREADS_OF_CHANNEL = 4
+# Claimed of each kind, so that threads need not wait for the database; and of channels that have failed, of all kinds.
+IN_HAND = 64
 FAILING = 8
 # Of a budget, for what is under way when it ends: longer than a sender may take.
 LAST_SENDS_S = 12.0
@@ -59,18 +65,28 @@ class _Held:
     """A claim in the hands of a thread."""
 
     claim: Claim
+    message: Message
     good_until: float
     """By the monotonic clock; later somebody else may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """None: it was not tried. An error that is no Exception ends the dispatcher as well."""
+
+    held: _Held
+    outcome: Outcome | BaseException | None
 
 
 class Dispatcher:
     """Claims, sends and marks. Used by one thread at a time."""
 
     def __init__(self, threads: int = THREADS) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="deliver")
-        self._threads = threads
-        self._held: dict[Future[Outcome | None], _Held] = {}
+        self._lanes = {kind: Lane(kind, threads) for kind in ChannelKind.values}
+        self._results: queue.SimpleQueue[_Result] = queue.SimpleQueue()
+        self._held: dict[int, _Held] = {}
         self._finished: list[Finished] = []
+        self._untried: list[Claim] = []
         self._renewed_at = 0.0
         self.sent = 0
 
@@ -108,43 +124,74 @@ class Dispatcher:
         """Whether something is due, here or in another dispatcher's hands."""
         while outbox.expand() == outbox.ROWS:
             pass
-        room = self._room()
-        if room.total <= 0:
-            return True
         claimed_at = clock.monotonic()
-        found = claiming.claim(room, clock.now())
+        found = claiming.claim(self._room(), clock.now())
         if found.claims:
             self._submit(found.claims, claimed_at + LEASE_S)
         return found.is_more_due
 
     def _room(self) -> Room:
         claims = [held.claim for held in self._held.values()]
-        kinds = Counter(claim.kind for claim in claims)
+        used = Counter(claim.kind for claim in claims)
+        of_kind = Counter({kind: IN_HAND - used[kind] for kind in ChannelKind.values})
         return Room(
-            total=self._threads - len(claims),
+            total=of_kind.total(),
             failing=FAILING - sum(claim.is_failing for claim in claims),
-            of_kind=Counter({kind: PER_KIND - kinds[kind] for kind in ChannelKind.values}),
+            of_kind=of_kind,
             busy=sorted({claim.channel_id for claim in claims}),
         )
 
-    def _submit(self, claims: Collection[Claim], good_until: float) -> None:
+    def _submit(self, claims: Sequence[Claim], good_until: float) -> None:
         texts = messages.load(claim.id for claim in claims)
         channels = _channels({claim.channel_id for claim in claims})
-        for claim in claims:
-            if claim.id not in texts:
-                continue  # deleted since, with its notification
-            held = _Held(claim, good_until)
-            channel = channels.get(claim.channel_id)
-            future = self._pool.submit(_send, held, channel, texts[claim.id])
-            self._held[future] = held
+        # What is not in `texts` was deleted since, with its notification.
+        held = [_Held(claim, texts[claim.id], good_until) for claim in claims if claim.id in texts]
+        self._held |= {one.claim.id: one for one in held}
+        turns: dict[int, list[_Held]] = {}
+        for one in held:
+            turns.setdefault(one.claim.channel_id, []).append(one)
+        shares = [
+            (channels.get(pk), turn[first::THREADS_OF_CHANNEL])
+            for pk, turn in turns.items()
+            for first in range(min(THREADS_OF_CHANNEL, len(turn)))
+        ]
+        for kind, lane in self._lanes.items():
+            lane.submit(self._job(*share) for share in shares if share[1][0].claim.kind == kind)
+
+    def _job(self, channel: Channel | None, share: Sequence[_Held]) -> tuple[int, Job]:
+        """One message after the other; between them go others that are more urgent."""
+        return share[0].claim.priority, partial(self._send, channel, share)
 
     # --- while they are sent
 
-    def _wait(self, seconds: float) -> None:
-        if self._held:
-            wait(self._held, timeout=seconds, return_when=FIRST_COMPLETED)
+    def _send(self, channel: Channel | None, share: Sequence[_Held]) -> None:
+        """In a thread, which has no business with the database. Where one fails the rest is not tried now."""
+        held, *rest = share
+        try:
+            outcome: Outcome | BaseException | None = _attempt(held, channel)
+        except BaseException as error:  # noqa: BLE001 -- raised again by the thread that waits for it
+            outcome = error
+        self._results.put(_Result(held, outcome))
+        if rest and isinstance(outcome, Outcome) and outcome.is_sent:
+            self._lanes[held.claim.kind].submit([self._job(channel, rest)])
         else:
-            threading.Event().wait(seconds)
+            for one in rest:
+                self._results.put(_Result(one, None))
+
+    def _wait(self, seconds: float) -> None:
+        """For the next result, at most so long; with it come those that are there by then."""
+        with suppress(queue.Empty):
+            self._note(self._results.get(timeout=seconds))
+
+    def _note(self, result: _Result) -> None:
+        claim = result.held.claim
+        self._held.pop(claim.id, None)
+        if isinstance(result.outcome, BaseException):
+            raise result.outcome
+        if result.outcome is None:
+            self._untried.append(claim)
+        else:
+            self._finished.append(Finished(claim, result.outcome))
 
     def _renew(self) -> None:
         now = clock.monotonic()
@@ -157,17 +204,13 @@ class Dispatcher:
                 held.good_until = now + LEASE_S
 
     def _mark(self) -> None:
-        for future in [one for one in self._held if one.done()]:
-            held = self._held.pop(future)
-            outcome = future.result()
-            if outcome is not None:
-                self._finished.append(Finished(held.claim, outcome))
+        while not self._results.empty():
+            self._note(self._results.get())
         marking.mark(self._finished, clock.now())
         self.sent += sum(one.outcome.is_sent for one in self._finished)
         self._finished = []
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False)
+        claiming.give_back(self._untried, clock.now())
+        self._untried = []
 
 
 def _is_set(event: threading.Event | None) -> bool:
@@ -189,13 +232,13 @@ def _readable(channel: int) -> Channel | None:
         return None
 
 
-def _send(held: _Held, channel: Channel | None, message: Message) -> Outcome | None:
-    """In a thread, which has no business with the database. None: the claim had run out before."""
+def _attempt(held: _Held, channel: Channel | None) -> Outcome | None:
+    """None: the claim had run out before."""
     if clock.monotonic() >= held.good_until:
         return None
     if channel is None:
         return Outcome.retry(UNREADABLE)
-    return send(channel, message)
+    return send(channel, held.message)
 
 
 def send(channel: Channel, message: Message) -> Outcome:

@@ -39,8 +39,12 @@ SELECT s.id, extract(epoch FROM %(now)s - coalesce(t.committed_at, n.created_at)
   FROM sent s JOIN alerts_notification n ON n.id = s.notification_id
   LEFT JOIN alerts_trigger t ON t.id = n.trigger_id AND n.kind = 'alert'
 """
+# What another attempt has just found out for good is not taken back by one that began before.
 HEALTHY = """
-UPDATE alerts_channel SET state = 'ok', last_success_at = %(now)s, failures_in_a_row = 0 WHERE id = ANY (%(channels)s)
+UPDATE alerts_channel
+   SET state = CASE WHEN state = 'disabled' AND NOT %(revives)s THEN state ELSE 'ok' END,
+       last_success_at = %(now)s, failures_in_a_row = 0
+ WHERE id = ANY (%(channels)s)
 """
 FAILED = """
 UPDATE alerts_channel
@@ -130,9 +134,10 @@ def note_failure(channel: Channel, error: str, now: datetime, *, is_permanent: b
         _tell_given_up(channel, error, now)
 
 
-def keep_success(channels: Iterable[int], now: datetime) -> None:
+def keep_success(channels: Iterable[int], now: datetime, *, revives: bool = False) -> None:
+    """`revives`: also a channel that an error has switched off."""
     with connection.cursor() as cursor:
-        cursor.execute(HEALTHY, {"channels": sorted(set(channels)), "now": now})
+        cursor.execute(HEALTHY, {"channels": sorted(set(channels)), "now": now, "revives": revives})
 
 
 def keep_failure(channel: int, error: str, now: datetime, *, is_permanent: bool, is_last: bool) -> None:

@@ -93,7 +93,6 @@ def drain(budget_s: float = 60, threads: int = 4) -> Dispatcher:
     """A dispatcher of its own until nothing is due."""
     dispatcher = Dispatcher(threads)
     assert dispatcher.drain(budget_s)
-    dispatcher.close()
     return dispatcher
 
 

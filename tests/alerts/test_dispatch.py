@@ -86,8 +86,9 @@ def test_an_urgent_one_that_comes_later_overtakes_what_waits(user, sender):
     urgent = make_channel(user)
     make_notification(user, Priority.CRITICAL)
 
+    dispatcher._step(takes=True)
     gate.set()
-    dispatcher.drain(60)
+    assert dispatcher.drain(60)
 
     assert sender.messages[1][0] == urgent.pk
     assert len(sender.messages) == 4
@@ -180,7 +181,7 @@ def test_after_the_last_attempt_it_is_a_dead_letter_and_its_owner_is_told(user, 
 def test_a_permanent_error_switches_the_channel_off_and_its_owner_is_told(user, sender):
     channel = make_channel(user)
     other = make_channel(user)
-    sender.answers[channel.pk] = [Outcome.permanent("HTTP 410")]
+    sender.always[channel.pk] = Outcome.permanent("HTTP 410")
     news, later = make_notification(user, title="first"), make_notification(user, title="second")
 
     drain(threads=1)
@@ -192,6 +193,40 @@ def test_a_permanent_error_switches_the_channel_off_and_its_owner_is_told(user, 
     told = Notification.objects.get(kind="channel")
     assert told.title == f"{channel.name} was switched off"
     assert told.title in sender.titles(other)
+
+
+def test_a_success_that_began_before_the_permanent_error_switches_nothing_on(user, sender):
+    channel = make_channel(user)
+    for _ in range(2):
+        make_notification(user)
+    sender.answers[channel.pk] = [Outcome.permanent("HTTP 410"), Outcome.sent()]
+
+    drain(threads=1)
+
+    channel.refresh_from_db()
+    assert channel.state == ChannelState.DISABLED
+    assert sorted(states(notification__kind="alert")) == ["dead", "sent"]
+
+
+def test_where_one_of_a_share_fails_the_others_are_not_tried_until_later(user, sender, still):
+    channel = make_channel(user)
+    for _ in range(40):
+        make_notification(user)
+    sender.always[channel.pk] = Outcome.retry("away")
+
+    dispatcher = Dispatcher()
+    dispatcher._step(takes=True)
+    while dispatcher._held:
+        dispatcher._wait(1)
+    dispatcher._mark()
+
+    assert len(sender.messages) == dispatch.THREADS_OF_CHANNEL
+    assert sorted(Delivery.objects.values_list("attempts", flat=True)) == [0] * 36 + [1] * 4
+    sender.always.clear()
+    still.later(seconds=10)
+    drain()
+    assert set(states()) == {"sent"}
+    assert len(sender.messages) == 44
 
 
 def test_a_mistake_in_a_sender_costs_one_attempt_and_tells_no_secret(user, sender, caplog):
@@ -282,7 +317,7 @@ def test_a_critical_one_is_handed_on_seconds_earlier(user, sender, still):
 def test_what_a_switched_off_channel_has_is_handed_on_at_once(user, sender):
     stand_in = make_channel(user, lowest_priority=Priority.CRITICAL)
     channel = make_channel(user, failover=stand_in)
-    sender.answers[channel.pk] = [Outcome.permanent("HTTP 410")]
+    sender.always[channel.pk] = Outcome.permanent("HTTP 410")
     make_notification(user, title="one")
     make_notification(user, title="two")
 
@@ -437,7 +472,7 @@ def test_a_target_that_hangs_gets_few_threads_and_the_others_go_on(user, sender)
     while states(channel__in=others) != ["sent"] * 10:
         dispatcher._wait(dispatcher._step(takes=True))
 
-    assert sender.most_at_once[hanging.pk] == claiming.PER_CHANNEL
+    assert sender.most_at_once[hanging.pk] == dispatch.THREADS_OF_CHANNEL
     gate.set()
     assert dispatcher.drain(60)
     assert states(channel=hanging) == ["sent"] * 20
@@ -467,7 +502,7 @@ def test_a_mail_server_that_hangs_leaves_room_for_webhooks(sender):
     while states(channel=webhook) != ["sent"]:
         dispatcher._wait(dispatcher._step(takes=True))
 
-    assert len(sender.messages) == dispatch.PER_KIND + 1
+    assert len(sender.messages) == dispatch.THREADS + 1
     gate.set()
     assert dispatcher.drain(60)
     assert len(sender.messages) == 41
@@ -509,7 +544,7 @@ def test_who_dies_before_sending_loses_nothing(user, sender, still, monkeypatch)
     make_channel(user)
     make_notification(user)
     with monkeypatch.context() as patch:
-        patch.setattr(dispatch, "_send", _die)
+        patch.setattr(dispatch, "_attempt", _die)
         with pytest.raises(Killed):
             drain()
 
@@ -526,7 +561,7 @@ def _die(*_):
 def test_what_kills_its_process_each_time_is_given_up(user, sender, still, monkeypatch):
     make_channel(user)
     make_notification(user)
-    monkeypatch.setattr(dispatch, "_send", _die)
+    monkeypatch.setattr(dispatch, "_attempt", _die)
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(Killed):
             drain()
