@@ -9,12 +9,13 @@ class AlertsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts.signals import tier_changed, time_zone_changed  # noqa: PLC0415 -- app ready
-        from alerts import backlog, checks, errors, readiness, rules, upkeep  # noqa: F401, PLC0415 -- app ready
+        from alerts import backlog, checks, errors, quality, readiness, rules, upkeep  # noqa: F401, PLC0415 -- app ready
         from core import problems  # noqa: PLC0415 -- app ready
         from marketdata import demand  # noqa: PLC0415 -- app ready
 
         readiness.register()
         backlog.register()
+        quality.register()
         demand.register("alerts", upkeep.wanted_by_alerts)
         tier_changed.connect(upkeep.on_tier_changed, dispatch_uid="alerts.trim")
         time_zone_changed.connect(rules.on_time_zone_changed, dispatch_uid="alerts.time_zone")

@@ -81,3 +81,11 @@ def tell(trigger: Trigger, symbol: str, reason: str) -> Notification:
     )  # fmt: skip
     Outbox.objects.create(notification=told, priority=told.priority, due_at=now)
     return told
+
+
+@transaction.atomic
+def by_hand(trigger: Trigger, symbol: str, reason: str) -> Notification | None:
+    """An operator has found out; None where it is retracted, or corrected, already."""
+    now = clock.now()
+    mine = Trigger.objects.filter(pk=trigger.pk, retraction="")
+    return tell(trigger, symbol, reason) if mine.update(retraction=reason, retracted_at=now) else None
