@@ -84,18 +84,8 @@ class Book:
     """The alerts of one ticker on one series."""
 
     __slots__ = (
-        "alerts",
-        "down",
-        "high",
-        "is_price",
-        "low",
-        "rebased_us",
-        "regular_only",
-        "series",
-        "up",
-        "value",
-        "which",
-    )
+        "alerts", "down", "high", "is_price", "low", "rebased_us", "regular_only", "series", "up", "value", "which",
+    )  # fmt: skip
 
     def __init__(self, which: Which, reference: Reference) -> None:
         self.which, self.series = which, make(which, reference)
@@ -205,8 +195,10 @@ class Engine:
             book.measure()
 
     def add(self, alert: Watched) -> None:
-        """Instead of the one with the same id, if any."""
-        self.remove(alert.id)
+        """Instead of the one with the same id, if any: a series that it was alone on goes on."""
+        old = self.alerts.get(alert.id)
+        if old is not None and (old.symbol, series_of(old.rule)) != (alert.symbol, series_of(alert.rule)):
+            self.remove(alert.id)
         book = self._book_for(alert)
         book.place(alert)
         book.measure()
@@ -256,6 +248,12 @@ class Engine:
     def skip(self) -> None:
         """Some ticks were not seen: the first one of each ticker from now on says so in the evidence."""
         self._gap += 1
+
+    def begin_anew(self, tick: TickLike) -> None:
+        """All that is known of a tick that is not looked at: from it on the price stands on another base."""
+        lane = self.lanes.get(tick.symbol)
+        if lane is not None and tick.rebased:
+            lane.begin_anew(tick.received_us)
 
     def on_tick(self, tick: TickLike) -> Sequence[Effect]:
         """In the order in which the alerts are told. A halted ticker's price is no price."""
@@ -357,6 +355,8 @@ class Engine:
     def _hear_silence(self, book: Book, now_us: int, since: int | None, lane: Lane) -> list[Effect]:
         effects = []
         for alert in list(book.alerts.values()):
+            if alert.phase is Phase.WAITING and not _heard_since(lane, alert.armed_us):
+                continue  # one silence is told once, whoever was started meanwhile
             silent_us = 0 if since is None else max(0, now_us - max(since, alert.armed_us))
             phase, fires = conditions.step(alert.rule, alert.phase, Decimal(silent_us) / 1_000_000)
             if phase is alert.phase:
@@ -371,6 +371,10 @@ class Engine:
             effects.append(effect)
         book.measure()
         return effects
+
+
+def _heard_since(lane: Lane, at_us: int) -> bool:
+    return lane.last is not None and lane.last.received_us > at_us
 
 
 def _urgency(effect: Effect) -> int:

@@ -4,12 +4,12 @@ old, and where the stream had holes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from alerts import levels, sweep
 from alerts.conditions import moment
-from alerts.engine import Effect, Engine, Watched
+from alerts.engine import Engine, Watched
 from alerts.kinds import Kind
 from alerts.series import Moves, TickLike
 from core import clock, metrics
@@ -21,6 +21,7 @@ from marketdata.models import MinuteBar
 from marketdata.quotes import Session, microseconds
 from marketdata.tape.sharding import shard_of
 
+MINUTE = timedelta(minutes=1)
 # A price that was true so long before it came is no news: the last close at a weekend, say. Thinly traded tickers have
 # prices of some minutes ago all day long.
 OLDEST_US = 15 * 60 * 1_000_000
@@ -41,15 +42,13 @@ class Knowledge:
 
     # --- ticks
 
-    def decide(self, tick: Accepted) -> Sequence[Effect]:
-        """Let the engine decide, unless the tick says nothing about now."""
-        if tick.halted:
-            metrics.alerts_ticks_refused.labels(reason="halted").inc()
-            return ()
-        if tick.received_us - tick.as_of_us > OLDEST_US + tick.delayed_s * 1_000_000 and not tick.replay:
-            metrics.alerts_ticks_refused.labels(reason="stale").inc()
-            return ()
-        return self._engine.on_tick(tick)
+    def counts(self, tick: Accepted) -> bool:
+        """Whether it says something about now; else it tells at most that the price stands on another base."""
+        refusal = _refusal_of(tick)
+        if refusal:
+            metrics.alerts_ticks_refused.labels(reason=refusal).inc()
+            self._engine.begin_anew(tick)
+        return not refusal
 
     # --- the days before
 
@@ -68,23 +67,26 @@ class Knowledge:
         if missing := [symbol for symbol in symbols if symbol not in self._engine.references]:
             self._engine.refer(await in_thread(levels.references, missing))
 
-    async def remember_moves(self) -> None:
-        """The minutes before, for moves within a window: a new runner has not seen their ticks."""
+    async def remember_moves(self, until: datetime, symbols: Collection[str] | None = None) -> None:
+        """The minutes before, for moves within a window of which no tick was seen yet. Those that end later than
+        `until` are left out: their ticks are still to be read."""
+        lanes = self._engine.lanes
         series = [
             (symbol, which, book.series)
-            for symbol, lane in self._engine.lanes.items()
-            for which, book in lane.books.items()
-            if isinstance(book.series, Moves)
+            for symbol in (lanes if symbols is None else symbols)
+            for which, book in (lanes[symbol].books.items() if symbol in lanes else ())
+            if isinstance(book.series, Moves) and book.series.is_new
         ]
         if not series:
             return
         longest = timedelta(seconds=max(which.window_s for _, which, _ in series))
-        bars = await in_thread(_minutes, {symbol for symbol, _, _ in series}, clock.now() - longest)
+        bars = await in_thread(_minutes, {symbol for symbol, _, _ in series}, until - longest)
         for symbol, which, moves in series:
-            since = clock.now() - timedelta(seconds=which.window_s)
+            since = until - timedelta(seconds=which.window_s)
             for bar in bars.get(symbol, ()):
-                if bar.start >= since:
+                if bar.start >= since and bar.start + MINUTE <= until:
                     moves.remember(microseconds(bar.start), bar.low, bar.high)
+            moves.is_new = False
 
     # --- holes
 
@@ -116,6 +118,13 @@ class Knowledge:
         if freshness.market_from(provider, symbol) is Market.NEW_YORK:
             since = max(since, microseconds(market_hours.calendar().span_at(now).start))
         return since
+
+
+def _refusal_of(tick: Accepted) -> str:
+    if tick.halted:
+        return "halted"
+    late_us = tick.received_us - tick.as_of_us - tick.delayed_s * 1_000_000
+    return "stale" if late_us > OLDEST_US and not tick.replay else ""
 
 
 def _minutes(symbols: Collection[str], since: datetime) -> dict[str, list[MinuteBar]]:

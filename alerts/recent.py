@@ -7,9 +7,9 @@ been evaluated without it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 from alerts.engine import Effect, Engine, Watched
+from alerts.kinds import Kind
 from alerts.series import TickLike
 
 
@@ -21,14 +21,12 @@ class Recent:
         self._ticks: dict[str, deque[TickLike]] = {}
         self._newest_us = self._pruned_us = 0
 
-    def add(self, ticks: Iterable[TickLike]) -> None:
-        kept = self._ticks
-        for tick in ticks:
-            found = kept.get(tick.symbol)
-            if found is None:
-                found = kept[tick.symbol] = deque()
-            found.append(tick)
-            self._newest_us = tick.received_us
+    def add(self, tick: TickLike) -> None:
+        found = self._ticks.get(tick.symbol)
+        if found is None:
+            found = self._ticks[tick.symbol] = deque()
+        found.append(tick)
+        self._newest_us = tick.received_us
         if self._newest_us - self._pruned_us > self._kept_us:
             self._prune()
 
@@ -45,8 +43,11 @@ class Recent:
     def catch_up(self, alert: Watched, engine: Engine) -> list[Effect]:
         """Evaluate an alert on what came after it was put into its phase; it is changed by that.
 
-        On its own, with the references of this engine: nobody else's state may move twice.
+        On its own, with the references of this engine: nobody else's state may move twice. Moves are left to the next
+        tick, since these few seconds do not tell what was before.
         """
+        if alert.rule.kind is Kind.MOVES:
+            return []
         alone = Engine()
         alone.refer(engine.references)
         alone.add(alert)

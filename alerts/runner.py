@@ -13,6 +13,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -21,6 +22,8 @@ from alerts import committing, knowledge, loading, telling
 from alerts.committing import LeaseLost, Reached, Written
 from alerts.conditions import moment
 from alerts.engine import Effect, Engine, Watched
+from alerts.kinds import Kind
+from alerts.knowledge import MINUTE
 from alerts.recent import Recent
 from core import clock, leases, metrics
 from core.database import in_thread
@@ -32,6 +35,8 @@ from marketdata.accepted import Batch, Follower
 from marketdata.quotes import Correction, microseconds
 
 logger = logging.getLogger(__name__)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LEASE_TTL = timedelta(seconds=10)
 RENEW_EVERY_S = 3.0
@@ -169,15 +174,24 @@ class Term:
             self._known.read_until(microseconds(self.reached.at))
         await in_thread(self._load)
         await self._learn()
-        await self._known.remember_moves()
+        await self._known.remember_moves(self.reached.at or clock.now())
         await self._commit(self.reached, ())
+        await self._catch_up()
         logger.info("%s: %s alerts armed", self.lease, len(self.engine))
 
     async def _remember(self, at: datetime) -> None:
         """The last seconds before, which an edit just before the end may still need."""
         since = int((at - timedelta(seconds=KEPT_S)).timestamp() * 1_000_000)
         for batch in await accepted.read_between(self.shard, since, self.reached.entry):
-            self._recent.add(batch.ticks)
+            for tick in filter(self._known.counts, batch.ticks):
+                self._recent.add(tick)
+
+    async def _catch_up(self) -> None:
+        """What was edited just before the last term ended, it may not have heard of. For what it has heard of, this
+        changes nothing: the same ticks lead from the same phase to the same one."""
+        since = (self.reached.at or clock.now()) - timedelta(seconds=LONGEST_COMMIT_S)
+        found = await in_thread(loading.edited_since, since)
+        await self._admit({pk: one for pk, one in found.items() if pk in self.engine.alerts})
 
     def _load(self) -> None:
         for alerts in loading.load(self.shard, self.shards):
@@ -211,8 +225,9 @@ class Term:
             self._known.missed(batch.at_us)
         effects: list[Effect] = []
         for tick in batch.ticks:
-            effects += self._known.decide(tick)
-        self._recent.add(batch.ticks)
+            if self._known.counts(tick):
+                effects += self.engine.on_tick(tick)
+                self._recent.add(tick)
         self._known.read_until(batch.at_us)
         return effects
 
@@ -242,7 +257,8 @@ class Term:
         if mine:
             await self._known.of_symbols({one.symbol for one in mine.values() if one is not None})
             async with self._writing:
-                await self._admit(mine)
+                # Meanwhile a commit may have gone beyond what was read.
+                await self._admit({pk: one for pk, one in mine.items() if self._is_news(pk, one)})
 
     def _is_news(self, alert_id: int, alert: Watched | None) -> bool:
         known = self.engine.alerts.get(alert_id)
@@ -258,11 +274,15 @@ class Term:
         """Take them as PostgreSQL has them, and decide what was missed."""
         effects: list[Effect] = []
         for alert_id, alert in alerts.items():
-            self.engine.remove(alert_id)
-            if alert is not None:
-                effects += self._recent.catch_up(alert, self.engine)
-                if not any(effect.is_last or effect.refusal == "expired" for effect in effects[-1:]):
-                    self.engine.add(alert)
+            missed = self._recent.catch_up(alert, self.engine) if alert is not None else []
+            if alert is None or any(effect.is_last or effect.refusal == "expired" for effect in missed):
+                self.engine.remove(alert_id)
+            else:
+                self.engine.add(alert)
+            effects += missed
+        moving = {one.symbol for one in alerts.values() if one is not None and one.rule.kind is Kind.MOVES}
+        with suppress(*DATABASE_ERRORS):  # without them moves are measured from now on
+            await self._known.remember_moves(clock.now() + MINUTE, moving)
         if effects:
             await self._commit(self.reached, effects)
 
@@ -272,16 +292,9 @@ class Term:
         self, reached: Reached, effects: Sequence[Effect], corrections: Collection[Correction] = ()
     ) -> None:
         """Until it is done or somebody else owns the shard; whoever calls holds the lock."""
-        while True:
-            try:
-                written = await in_thread(
-                    committing.commit, self.name, self.epoch, reached, effects, corrections
-                )
-                break
-            except DATABASE_ERRORS as error:
-                metrics.alerts_step_failures.labels(step="commit").inc()
-                logger.warning("%s: commit failed: %s", self.lease, type(error).__name__)
-                await asyncio.sleep(RETRY_S)
+        written = await self._patiently(
+            committing.commit, self.name, self.epoch, reached, effects, corrections
+        )
         self._saved_at, self.reached = clock.monotonic(), reached
         if effects or corrections:
             await self._committed(effects, written)
@@ -290,4 +303,14 @@ class Term:
         self._tasks.start(telling.tell(effects, written))
         lost = {effect.alert_id for effect in effects} - written.claimed
         if lost:  # an edit or the sweep came first
-            await self._admit(await in_thread(loading.again, lost))
+            await self._admit(await self._patiently(loading.again, lost))
+
+    async def _patiently(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What must be done before anything else is decided."""
+        while True:
+            try:
+                return await in_thread(function, *args, **kwargs)
+            except DATABASE_ERRORS as error:
+                metrics.alerts_step_failures.labels(step=function.__name__).inc()
+                logger.warning("%s: %s failed: %s", self.lease, function.__name__, type(error).__name__)
+                await asyncio.sleep(RETRY_S)

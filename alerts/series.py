@@ -118,6 +118,8 @@ class Moves:
         self._lowest: deque[tuple[int, Decimal]] = deque()
         self._highest: deque[tuple[int, Decimal]] = deque()
         self._from: tuple[int, Decimal] | None = None
+        self.is_new = True
+        """Nobody has told it yet what was before."""
 
     def remember(self, at_us: int, low: Decimal, high: Decimal) -> None:
         """Oldest first: what was before, such as a stored bar."""
