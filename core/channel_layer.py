@@ -84,6 +84,27 @@ class FencedPubSubChannelLayer(RedisPubSubChannelLayer):  # type: ignore[misc]
             sent = self._sendable(messages[start : start + LARGEST_CALL])
             await async_client().eval(PUBLISH, 0, _packed(sent))
 
+    async def join_many(self, groups: Sequence[str], channel: str) -> None:
+        """`group_add` for each, in one round trip; raises RedisError, and then may be done again."""
+        inner = self._get_layer()
+        if channel not in inner.channels:
+            raise RuntimeError("a channel that is not open joins nothing")
+        names = [inner._get_group_channel_name(group) for group in groups]  # noqa: SLF001
+        for name in names:
+            inner.groups.setdefault(name, set()).add(channel)
+        await self._subscribe(names)
+
+    async def _subscribe(self, names: Sequence[str]) -> None:
+        """What the library's connection does for one name."""
+        shard = self._get_layer()._shards[0]  # noqa: SLF001 -- we have one host, so one shard
+        async with shard._lock:  # noqa: SLF001
+            missing = [name for name in names if name not in shard._subscribed_to]  # noqa: SLF001
+            if missing:
+                shard._ensure_redis()  # noqa: SLF001
+                shard._ensure_receiver()  # noqa: SLF001
+                await shard._pubsub.subscribe(*missing)  # noqa: SLF001
+                shard._subscribed_to.update(missing)  # noqa: SLF001
+
     @property
     def line(self) -> object:
         """What events arrive by; another object after each reconnect, None before the first."""

@@ -113,6 +113,10 @@ class Receiver:
     async def join(self, group: str) -> None:
         await _layer().group_add(group, self._channel)
 
+    async def join_many(self, groups: Sequence[str]) -> None:
+        """In one round trip; raises RedisError, and then may be done again."""
+        await _layer().join_many(groups, self._channel)
+
     async def leave(self, group: str) -> None:
         await _layer().group_discard(group, self._channel)
 

@@ -32,6 +32,7 @@ from subscriptions.errors import Refused
 LOOK_EVERY_S = 1.0
 HEAL_EVERY_S = 30.0
 JOIN_AGAIN_S = 0.5
+JOIN_AT_ONCE = 500
 # Who was busy is looked at again so soon.
 DRAIN_EVERY_S = 0.05
 # A notification becomes visible with its commit, which comes later than its time and its id.
@@ -235,15 +236,16 @@ class Personal:
             await asyncio.sleep(JOIN_AGAIN_S)
 
     async def _join_all(self, asked: Sequence[None]) -> Sequence[None]:
-        for user in [user for user in self._of if user not in self._joined]:
-            receiver = self._receiver
+        missing = [user for user in self._of if user not in self._joined]
+        for start in range(0, len(missing), JOIN_AT_ONCE):
+            some, receiver = missing[start : start + JOIN_AT_ONCE], self._receiver
             try:
-                await receiver.join(live.user_group(user))
+                await receiver.join_many([live.user_group(user) for user in some])
             except (RedisError, RuntimeError):  # likewise
                 metrics.redis_failures.labels(used_by="hub").inc()
                 break
             if receiver is self._receiver:  # another one has joined nothing so far
-                self._joined.add(user)
+                self._joined.update(some)
         return asked
 
     async def drain(self) -> None:

@@ -115,3 +115,24 @@ async def test_the_line_of_a_receiver_is_another_one_after_a_reconnect(receiver)
 
     assert before is not None
     assert (await receive(receiver))["n"] == 1
+
+
+async def test_many_groups_are_joined_at_once_and_once(receiver):
+    await receiver.join_many(["one", "two"])
+    await receiver.join_many(["two", "three"])
+
+    for number, group in enumerate(["one", "two", "three"]):
+        await live.publish(group, {"type": live.QUOTE_TICKED, "n": number})
+    assert [(await receive(receiver))["n"] for _ in range(3)] == [0, 1, 2]
+
+    await receiver.leave("two")
+    await live.publish("two", {"type": live.QUOTE_TICKED, "n": 3})
+    await live.publish("three", {"type": live.QUOTE_TICKED, "n": 4})
+    assert (await receive(receiver))["n"] == 4
+
+
+async def test_a_receiver_that_is_closed_joins_nothing(receiver):
+    await receiver.close()
+
+    with pytest.raises(RuntimeError):
+        await receiver.join_many(["one"])
