@@ -6,7 +6,7 @@ from config.api_urls import urlpatterns
 from tests.docs.pages import text_of
 
 PAGE = "docs/reference/api.md"
-APPS = ["accounts/apps.py", "marketdata/apps.py", "subscriptions/apps.py"]
+APPS = ["accounts/apps.py", "marketdata/apps.py", "subscriptions/apps.py", "alerts/apps.py"]
 
 
 def paths(patterns):
