@@ -6,7 +6,15 @@ import tomllib
 from tests.docs.pages import ROOT, text_of
 
 VENDORS = ("alpaca", "massive", "finnhub", "alpha_vantage", "yahoo")
-ROOMS = ["core", "marketdata", "marketdata/providers", "marketdata/standins", "subscriptions", "alerts", "dashboard"]
+ROOMS = [
+    "core",
+    "marketdata",
+    "marketdata/providers",
+    "marketdata/standins",
+    "subscriptions",
+    "alerts",
+    "dashboard",
+]
 # What Django finds under its name is named once, above the tree.
 USUAL = {"__init__", "models", "admin", "apps", "urls", "tasks"}
 
