@@ -7,7 +7,6 @@ was decided and UNIQUE(alert, fire_seq) stands behind that; nothing by an owner 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import orjson
 from django.db import connection, transaction
 
 from alerts import evidence, retraction
@@ -166,11 +166,10 @@ def _rounds(effects: Sequence[Effect]) -> Iterable[list[Effect]]:
 
 def _parameters(effects: list[Effect], position: str) -> dict[str, Any]:
     """Rows in the order of their ids: who locks many alerts, locks them in this order."""
-    columns: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    for order, effect in sorted(enumerate(effects), key=lambda pair: pair[1].alert_id):
-        for name, value in zip(COLUMNS, _row(order, effect), strict=True):
-            columns[name].append(value)
-    return {**columns, "evaluated_at": clock.now(), "position": position}
+    ordered = sorted(enumerate(effects), key=lambda pair: pair[1].alert_id)
+    rows = [_row(order, effect) for order, effect in ordered]
+    columns = zip(COLUMNS, map(list, zip(*rows, strict=True)), strict=True)
+    return {**dict(columns), "evaluated_at": clock.now(), "position": position}
 
 
 COLUMNS = (
@@ -200,15 +199,27 @@ def _evidence(effect: Effect) -> tuple[Any, ...]:
         else ("", "", "", None)
     )
     return (
-        json.dumps(evidence.rule_json(effect.rule)),
-        json.dumps(evidence.tick_json(before)) if before else None,
-        json.dumps(evidence.tick_json(tick)) if tick else None,
-        json.dumps(effect.extra), effect.source, provider, session, trade_id, exchange_at,
+        _json(evidence.rule_json(effect.rule)),
+        _json(evidence.tick_json(before)) if before else None,
+        _json(evidence.tick_json(tick)) if tick else None,
+        _json(effect.extra), effect.source, provider, session, trade_id, exchange_at,
     )  # fmt: skip
+
+
+def _json(value: dict[str, Any]) -> str:
+    return orjson.dumps(value).decode()
+
+
+# Made as Django makes them of rows, which takes a third of the time of naming each field.
+FIELDS = tuple(field.attname for field in Notification._meta.concrete_fields)  # noqa: SLF001 -- Django's own word for it
 
 
 def _notification(told: Told, alert_id: int) -> Notification:
     """As it would be read."""
-    made = Notification(kind=NotificationKind.ALERT.value, scheduled_at=told.created_at, **told._asdict())
-    made.trigger = Trigger(pk=told.trigger_id, alert_id=alert_id)
+    at = told.created_at
+    values = {
+        **told._asdict(), "kind": NotificationKind.ALERT.value, "scheduled_at": at, "read_at": None,
+    }  # fmt: skip
+    made = Notification.from_db(connection.alias, FIELDS, [values[name] for name in FIELDS])
+    made.trigger = Trigger.from_db(connection.alias, ("id", "alert_id"), (told.trigger_id, alert_id))
     return made

@@ -5,7 +5,7 @@ Times are integer microseconds since 1970, prices text: a JSON column keeps both
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -26,10 +26,13 @@ def tick_json(tick: TickLike) -> dict[str, Any]:
     }  # fmt: skip
 
 
+RULE = tuple(one.name for one in fields(Rule))
+
+
 def rule_json(rule: Rule) -> dict[str, Any]:
     """What is not set is left out."""
-    found = {name: _plain(value) for name, value in asdict(rule).items()}
-    return {name: value for name, value in found.items() if value is not None}
+    values = ((name, getattr(rule, name)) for name in RULE)
+    return {name: _plain(value) for name, value in values if value is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -207,7 +207,10 @@ class Notification(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="notifications"
     )
-    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, null=True, related_name="notifications")
+    # `notification_once` begins with it.
+    trigger = models.ForeignKey(
+        Trigger, on_delete=models.CASCADE, null=True, db_index=False, related_name="notifications"
+    )
     kind = models.CharField(max_length=12, choices=NotificationKind, default=NotificationKind.ALERT.value)
     priority = models.SmallIntegerField(choices=choices_of(Priority), default=Priority.MEDIUM.value)
     category = models.CharField(max_length=40, blank=True)

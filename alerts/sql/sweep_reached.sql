@@ -2,7 +2,9 @@
 --
 -- Per ticker the extremes of the whole stretch, for the regular session on its own; then one descent into each of the two
 -- partial indexes. OFFSET 0 keeps the planner from making a join of it, which a custom plan would answer with a hash over
--- every alert there is. The answer may hold too many, since an alert may have been armed in the middle of the stretch.
+-- every alert there is. The second bound, which every threshold keeps, makes it expect the few rows of a range, not a
+-- third of a ticker's alerts, which it would read through another index. The answer may hold too many, since an alert may
+-- have been armed in the middle of the stretch.
 WITH reach AS MATERIALIZED (
     SELECT quote.ticker_id, bars.low, bars.high, bars.regular_low, bars.regular_high
       FROM marketdata_quote AS quote
@@ -30,7 +32,7 @@ SELECT hit.id FROM (
       FROM reach CROSS JOIN LATERAL (
            SELECT alert.id FROM alerts_alert AS alert
             WHERE alert.ticker_id = reach.ticker_id AND alert.active AND alert.phase = 1 AND alert.direction = 1
-              AND alert.threshold < reach.high
+              AND alert.threshold > 0 AND alert.threshold < reach.high
               AND (alert.sessions = 'extended' OR alert.threshold < reach.regular_high)
               AND alert.armed_at < %(until)s::timestamptz
            OFFSET 0) AS up
@@ -39,7 +41,7 @@ SELECT hit.id FROM (
       FROM reach CROSS JOIN LATERAL (
            SELECT alert.id FROM alerts_alert AS alert
             WHERE alert.ticker_id = reach.ticker_id AND alert.active AND alert.phase = 1 AND alert.direction = -1
-              AND alert.threshold > reach.low
+              AND alert.threshold > reach.low AND alert.threshold < 1000000000000
               AND (alert.sessions = 'extended' OR alert.threshold > reach.regular_low)
               AND alert.armed_at < %(until)s::timestamptz
            OFFSET 0) AS down
