@@ -31,7 +31,7 @@ from core.processes import StartError, bound_to_parent, leftovers, stop_all, tak
 from core.supervisor import READY_PATIENCE_S, STOP_SIGNALS, Plan, say
 
 LOOK_EVERY_S = 0.1
-SETTINGS_CHECKS = ["marketdata"]  # by name: the core imports no app above it
+SETTINGS_CHECKS = ["marketdata", "alerts"]  # by name: the core imports no app above it
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import traceback
 import pytest
 from django.core.exceptions import ValidationError
 
-from core import egress
+from core import clock, egress
 from core.addresses import Refused
 from core.egress import EgressError, NotPublic, TimedOut, Unreachable
 from tests.certificates import tls_for
@@ -327,10 +327,18 @@ def test_of_a_success_nothing_but_the_head_is_read(allowed):
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_a_body_that_does_not_end_is_cut_and_the_status_counts(allowed):
+def test_a_body_that_does_not_end_is_cut_and_the_status_counts(allowed, monkeypatch):
+    passed, monotonic, body_of = [0.0], clock.monotonic, egress._body_of
+
+    def late(response):
+        passed[0] = PATIENT_S - SHORT_S
+        return body_of(response)
+
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + passed[0])
+    monkeypatch.setattr(egress, "_body_of", late)
     head = b"HTTP/1.1 500 Oops\r\nContent-Length: 10000000000\r\n\r\n"
-    with sink(misbehave=drip(head)) as one:
-        answer = post(one.url, budget_s=SHORT_S)
+    with sink(misbehave=drip(head + b"aaa")) as one:
+        answer = post(one.url)
 
     assert (answer.status, set(answer.body)) == (500, {ord("a")})
 

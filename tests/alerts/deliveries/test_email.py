@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import smtplib
 import socket
 from email.message import EmailMessage
 
@@ -152,11 +153,17 @@ def test_a_recipient_who_is_refused_is_for_ever(postbox, command, answer, error)
     assert send() == Outcome.permanent(error)
 
 
-def test_a_server_that_hangs_after_the_message_gets_it_again_under_the_same_id(postbox, settings):
-    settings.EMAIL_TIMEOUT = 0.5
+def test_a_server_that_hangs_after_the_message_gets_it_again_under_the_same_id(postbox, monkeypatch):
+    data = smtplib.SMTP.data
+
+    def impatient(self, text):
+        self.sock.settimeout(2)
+        return data(self, text)
+
     postbox.hangs = True
-    first = send()
-    settings.EMAIL_TIMEOUT = PATIENT_S
+    with monkeypatch.context() as patch:
+        patch.setattr(smtplib.SMTP, "data", impatient)
+        first = send()
     postbox.hangs = False
     second = send()
 
