@@ -6,7 +6,7 @@ ARGS ?=
 APPS := config core accounts marketdata subscriptions alerts summaries dashboard
 BENCHMARKS = $(filter-out _%,$(basename $(notdir $(wildcard benchmarks/[a-z]*.py))))
 
-.PHONY: up test check alerts-oracle bench lock format clean
+.PHONY: up test check alerts-oracle faults bench lock format clean
 .DEFAULT_GOAL := up
 
 # .env fills in what the caller did not set; a NAME of the caller also wins over a NAME_FILE in there.
@@ -36,6 +36,10 @@ check: .venv/development
 # The engine of alerts against a plain reading of what is promised, tick by tick; the tests compare some hundred.
 alerts-oracle: .venv/development
 	@ORACLE_SERIES=$${ORACLE_SERIES:-10000} exec $(BIN)/python -m pytest -q tests/alerts/test_against_oracle.py $(ARGS)
+
+# Alerts while whoever decides and delivers them is killed again and again; the tests do the same for a quarter minute.
+faults: .venv/development
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 bench: .venv/development
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
