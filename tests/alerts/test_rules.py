@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from random import Random
 from threading import Barrier, Event
 
 import pytest
@@ -233,6 +235,53 @@ def test_of_many_who_make_alerts_at_once_as_many_succeed_as_the_tier_has_room_fo
 
     assert [one is None for one in sorted(made, key=bool)] == [True] * 4 + [False] * 8
     assert Alert.objects.count() == LIMIT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whatever_is_done_at_once_the_limit_holds_and_nobody_waits_for_ever(alice, monkeypatch):
+    """Eight pages of one user, and an evaluation that fires: a deadlock would raise here."""
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC))
+    ids = [rules.create(alice, {**ABOVE, "mode": "once"}).pk for _ in range(LIMIT)]
+    together = Barrier(9)
+
+    def work(number):
+        lots = Random(number)
+        together.wait(timeout=60)
+        try:
+            for _ in range(12):
+                act(lots)
+        finally:
+            connections.close_all()
+
+    def act(lots):
+        some = lots.sample(ids, 7)
+        acts = [rules.pause, rules.resume, rules.delete, rules.restore, rules.duplicate]
+        with suppress(AlertLimit):
+            lots.choice([*[partial(one, alice, some) for one in acts], partial(change, lots)])()
+
+    def change(lots):
+        alert = Alert.objects.select_related("ticker").get(pk=lots.choice(ids))
+        with suppress(Alert.DoesNotExist):
+            rules.edit(alert, {"threshold": lots.randint(1, 500)})
+
+    def evaluate():
+        together.wait(timeout=60)
+        try:
+            for _ in range(12):
+                with transaction.atomic():
+                    rows = Alert.objects.select_for_update(no_key=True).filter(active=True).order_by("pk")[:5]
+                    now = clock.now()
+                    Alert.objects.filter(pk__in=[row.pk for row in rows]).update(
+                        active=False, last_fired_at=now, armed_at=now
+                    )
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(9) as people:
+        done = [*[people.submit(work, number) for number in range(8)], people.submit(evaluate)]
+        assert [one.result(timeout=50) for one in done] == [None] * 9
+
+    assert rules.places_in_use(alice, clock.now()) <= LIMIT
 
 
 # --- editing
