@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
 from alerts import channels
+from alerts.deliveries.vapid import public_key
 from alerts.errors import ChannelLimit, InvalidRule, TooManyTests
 from alerts.models import Channel, ChannelKind
 from core import clock
@@ -122,7 +123,13 @@ def _channels(
     user, now = _user(request), clock.now()
     zone = zone_of(user.time_zone)
     rows = [ChannelRow(one, now, zone) for one in user.channels.select_related("failover").order_by("pk")]
-    context = {"form": form, "rows": rows, "limit": user.limits.max_channels, "made": made}
+    context = {
+        "form": form,
+        "rows": rows,
+        "limit": user.limits.max_channels,
+        "made": made,
+        "push_key": public_key(),
+    }
     return render(request, "dashboard/channels.html", context, status=status)
 
 
