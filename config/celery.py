@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_process_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("onetape")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def _tell_figures(sender: Any, **_more: object) -> None:
+    from core import scraping  # noqa: PLC0415 -- needs the settings
+
+    scraping.keep_telling(f"worker {sender.hostname.partition('@')[0]}")
+
+
+@worker_process_init.connect
+def _tell_figures_of_child(**_more: object) -> None:
+    from core import scraping  # noqa: PLC0415 -- likewise
+
+    scraping.keep_telling("worker child")
+
 
 # The one table of periodic jobs. It is copied into the database, where staff can switch a job off; an entry that is
 # deleted here is deleted there at the next start of beat. A job that is late is worth nothing: each

@@ -6,7 +6,6 @@ Counters carry no user and no symbol: labels stay few, and a scrape stays small.
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-from prometheus_client import generate_latest as _generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -106,7 +105,3 @@ alerts_sent_s = _seconds(
     "alerts_sent_seconds", "From the committed notification to the channel having it.", "kind"
 )
 alerts_deliveries = _counter("alerts_deliveries", "Attempts and ends of deliveries, by how.", "outcome")
-
-
-def exposition() -> bytes:
-    return _generate_latest(registry)

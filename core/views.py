@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import asdict
 from functools import cache
@@ -13,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.views import defaults
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from core import json, metrics
+from core import json, scraping
 from core.checks import run_all
 from core.middleware import outage_response
 from core.problems import plain_problem, wants_json
@@ -36,7 +37,7 @@ async def readyz(_request: HttpRequest) -> HttpResponse:
 
 
 async def metrics_page(_request: HttpRequest) -> HttpResponse:
-    return HttpResponse(metrics.exposition(), content_type=CONTENT_TYPE_LATEST)
+    return HttpResponse(await asyncio.to_thread(scraping.exposition), content_type=CONTENT_TYPE_LATEST)
 
 
 async def service_worker(_request: HttpRequest) -> HttpResponse:

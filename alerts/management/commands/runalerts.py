@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from alerts.runner import serve
-from core import serving
+from core import scraping, serving
 from core.redis import close_async_client
 from core.roles import shard_argument
 
@@ -35,6 +35,7 @@ async def run(shard: int, shards: int) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    scraping.keep_telling(f"alerts {shard}/{shards}")
     try:
         await serve(shard, shards, stop)
     finally:

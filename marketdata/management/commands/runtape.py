@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from core import serving
+from core import scraping, serving
 from core.redis import close_async_client
 from core.roles import shard_argument
 from marketdata.checks import TAG
@@ -45,6 +45,7 @@ async def run(shard: int, shards: int) -> None:
     loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="tape"))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    scraping.keep_telling(f"tape {shard}/{shards}")
     try:
         await serve(shard, shards, stop)
     finally:
