@@ -132,3 +132,50 @@ def test_a_browser_that_cannot_says_so(page: Page):
     page.goto("/")
 
     assert page.evaluate(SUBSCRIBE, PUBLIC_KEY).startswith("true This browser cannot show notifications")
+
+
+# A push service is at the maker's; here stands what it would answer.
+SERVICE = """
+    let held = null;
+    window.asked = [];
+    const make = (key) => ({
+        options: { applicationServerKey: key.buffer },
+        toJSON: () => ({ endpoint: "https://push.test/x", keys: {} }),
+        unsubscribe: async () => { window.asked.push("unsubscribe"); held = null; return true; },
+    });
+    PushManager.prototype.getSubscription = async () => held;
+    PushManager.prototype.subscribe = async ({ userVisibleOnly, applicationServerKey }) => {
+        window.asked.push([userVisibleOnly, applicationServerKey.length, applicationServerKey[0]]);
+        return (held = make(applicationServerKey));
+    };
+"""
+SUBSCRIBED = {"endpoint": "https://push.test/x", "keys": {}}
+
+
+def test_subscribing_gives_what_the_server_needs(page: Page, context: BrowserContext):
+    context.grant_permissions(["notifications"])
+    page.add_init_script(SERVICE)
+    page.goto("/")
+
+    assert page.evaluate(SUBSCRIBE, PUBLIC_KEY) == SUBSCRIBED
+    assert page.evaluate("window.asked") == [[True, 65, 4]]
+
+
+def test_who_has_subscribed_keeps_it_until_the_servers_key_changes(page: Page, context: BrowserContext):
+    context.grant_permissions(["notifications"])
+    page.add_init_script(SERVICE)
+    page.goto("/")
+    for key in (PUBLIC_KEY, PUBLIC_KEY, PUBLIC_KEY[:-1] + "w"):
+        assert page.evaluate(SUBSCRIBE, key) == SUBSCRIBED
+
+    assert page.evaluate("window.asked") == [[True, 65, 4], "unsubscribe", [True, 65, 4]]
+
+
+def test_a_browser_whose_service_is_away_says_so(page: Page, context: BrowserContext):
+    context.grant_permissions(["notifications"])
+    page.add_init_script(
+        "PushManager.prototype.subscribe = () => Promise.reject(new Error('push service error'))"
+    )
+    page.goto("/")
+
+    assert page.evaluate(SUBSCRIBE, PUBLIC_KEY).startswith("true The browser could not reach the service")
