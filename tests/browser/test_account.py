@@ -66,3 +66,13 @@ def test_on_a_phone_nothing_scrolls_sideways(page: Page, alice: str) -> None:
     assert not is_too_wide(page)
     page.goto("/account/")
     assert not is_too_wide(page)
+
+
+@pytest.mark.parametrize("context", [{}, WITHOUT_SCRIPT], indirect=True, ids=["script", "no script"])
+def test_a_time_zone_is_chosen(page: Page, alice: str) -> None:
+    page.goto("/account/")
+    page.get_by_role("combobox", name="Time zone").fill("Asia/Tokyo")
+    page.get_by_role("button", name="Save").click()
+
+    expect(page.get_by_role("status").get_by_text("Your time zone is Asia/Tokyo")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Time zone")).to_have_value("Asia/Tokyo")
