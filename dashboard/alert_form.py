@@ -52,7 +52,7 @@ KIND_HELP = {
     Kind.STALE: "Fires when no price has come for so long while the market is open.",
 }
 MODES = ((Mode.ONCE, "Once"), (Mode.DAILY, "Once a day"), (Mode.REPEAT, "Every time"))
-WAYS = ((Way.EITHER, "Either way"), (Way.UP, "Up"), (Way.DOWN, "Down"))
+WAYS = ((Way.EITHER, "Either"), (Way.UP, "Up"), (Way.DOWN, "Down"))
 SESSIONS = ((Sessions.REGULAR, "Regular"), (Sessions.EXTENDED, "Regular and extended"))
 PRICE, PERCENT = "price", "percent"
 PLAIN_NUMBER = re.compile(r"[0-9]{1,7}(\.[0-9]{1,4})?", re.ASCII)

@@ -121,6 +121,11 @@ class AlertRow:
         return formats.percent(self.distance)
 
     @property
+    def gap(self) -> str:
+        """The same where it stands beside the rule, which says the direction."""
+        return self.away.removeprefix("+").removeprefix(formats.MINUS)
+
+    @property
     def nearness(self) -> int:
         """Of 48 pixels: full where the level is reached."""
         if self.distance is None:

@@ -59,7 +59,7 @@ class ChannelForm(Refusing):
         label="Quiet from", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
     quiet_until = forms.TimeField(
-        label="until", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+        label="Quiet until", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
     )
     quiet_lets_critical = forms.BooleanField(label="Critical ones come in quiet hours too", required=False)
     digest_above = forms.CharField(
