@@ -91,7 +91,7 @@ class Victims:
 
 
 class Ender:
-    """Ends connections of the processes under test, a third of them each time."""
+    """Ends connections of the processes under test, half of them each time."""
 
     def __init__(self, conninfo: str, random: Random) -> None:
         self._connection = psycopg.connect(conninfo, autocommit=True)
@@ -104,7 +104,7 @@ class Ender:
             [NAME],
         ).fetchall()
         for (pid,) in found:
-            if self._random.random() < 1 / 3:
+            if self._random.random() < 1 / 2:
                 self._connection.execute("SELECT pg_terminate_backend(%s)", [pid])
                 self.ended += 1
 
@@ -176,7 +176,6 @@ def storm(feeder: Feeder, victims: Victims, ender: Ender, random: Random) -> Non
     feeder.start()
     while not feeder.over.wait(random.uniform(SHORTEST_S, LONGEST_S)):
         victims.kill_one(random)
-        if random.random() < 0.5:
-            ender.end_some()
+        ender.end_some()
     if feeder.error is not None:
         raise feeder.error
