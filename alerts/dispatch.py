@@ -39,6 +39,8 @@ FAILING = 8
 # Of a budget, for what is under way when it ends: longer than a sender may take.
 LAST_SENDS_S = 12.0
 BUDGET_S = 25.0
+# A process that is about to end waits so long for what is under way; it is killed a little later.
+GOODBYE_S = 8.0
 RENEW_EVERY_S = LEASE_S / 4
 # While something is under way, new work is looked for so often; and where another dispatcher has what is due.
 LOOK_EVERY_S = 0.25
@@ -92,22 +94,27 @@ class Dispatcher:
 
     def drain(self, budget_s: float = BUDGET_S, *, is_over: threading.Event | None = None) -> bool:
         """True when nothing was left to do, False when the budget or the process was over before."""
-        started = clock.monotonic()
-        taking_s = budget_s - min(LAST_SENDS_S, budget_s / 2)
+        now = clock.monotonic()
+        takes_until, ends = now + budget_s - min(LAST_SENDS_S, budget_s / 2), now + budget_s
         while True:
-            takes = clock.monotonic() - started < taking_s and not _is_set(is_over)
-            try:
-                pause_s = self._step(takes=takes)
-            except DATABASE_ERRORS as error:
-                # What was sent stays in `_finished` and is marked when the database is back.
-                metrics.database_failures.labels(used_by="deliveries").inc()
-                logger.warning("deliveries wait for the database: %s", type(error).__name__)
-                pause_s = AWAY_S
+            now = clock.monotonic()
+            if _is_set(is_over):
+                takes_until, ends = now, min(ends, now + GOODBYE_S)
+            pause_s = self._try_step(takes=now < takes_until)
             if pause_s is None:
-                return takes
-            if clock.monotonic() - started > budget_s:
+                return now < takes_until
+            if clock.monotonic() > ends:
                 return False
             self._wait(pause_s)
+
+    def _try_step(self, *, takes: bool) -> float | None:
+        try:
+            return self._step(takes=takes)
+        except DATABASE_ERRORS as error:
+            # What was sent stays in `_finished` and is marked when the database is back.
+            metrics.database_failures.labels(used_by="deliveries").inc()
+            logger.warning("deliveries wait for the database: %s", type(error).__name__)
+            return AWAY_S
 
     def _step(self, *, takes: bool) -> float | None:
         """How long to wait for what comes; None: there is nothing more to do."""

@@ -39,6 +39,7 @@ class FakeSender:
         self.answers: dict[int, list[Outcome | BaseException]] = defaultdict(list)
         self.always: dict[int, Outcome] = {}
         self.gates: dict[int, threading.Event] = {}
+        self.begun = threading.Event()
         self.at_once = Counter()
         self.most_at_once = Counter()
         self._lock = threading.Lock()
@@ -47,6 +48,7 @@ class FakeSender:
     def send(self, channel: Channel, message: Message) -> Outcome:
         with self._lock:
             self.messages.append((channel.pk, message))
+            self.begun.set()
             self.at_once[channel.pk] += 1
             self.most_at_once[channel.pk] = max(self.most_at_once[channel.pk], self.at_once[channel.pk])
             answer = self.answers[channel.pk].pop(0) if self.answers[channel.pk] else None
