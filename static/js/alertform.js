@@ -29,6 +29,8 @@ async function ask() {
     form.querySelector(`[data-${name}]`).replaceWith(page.querySelector(`[data-${name}]`));
   }
   sayDistance();
+  // For those who do not see it change; a region that is replaced would not be read out.
+  document.querySelector("[data-backtest-said]").textContent = beside().querySelector("[data-summary]")?.textContent ?? "";
 }
 
 function soon() {

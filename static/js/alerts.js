@@ -2,17 +2,19 @@
 // Every act is a form that works without a script; here its answer, the page again, is taken apart.
 import { complain, toast } from "./toast.js";
 
+const LOGIN = "/account/login/";
 const root = () => document.querySelector("[data-alerts]");
 const marks = () => [...document.querySelectorAll("[name=ids][form=bulk]")];
 
+// The page that answers; nothing where it could not be done, which is said.
 export async function send(form, button) {
   const body = new FormData(form, button);
   const answer = await fetch(form.action, { method: "POST", body }).catch(() => null);
-  if (!answer) {
-    complain("Nothing was changed: the server did not answer. Try again in a moment.");
-    return null;
-  }
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (answer?.redirected && new URL(answer.url).pathname === LOGIN) return location.assign(answer.url);
+  const page = answer && new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (page && (answer.ok || page.querySelector("[data-said], [data-alert-form]"))) return page;
+  complain("Nothing was changed: the server did not answer as it should. Try again in a moment.");
+  return null;
 }
 
 // What the page says of the act: in a toast, with its undo.
