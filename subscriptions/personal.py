@@ -221,6 +221,7 @@ class Personal:
             event = await receiver.receive()
             with self._reading.tolerant("an event"):
                 self._heard(event)
+            await asyncio.sleep(0)  # a thousand at once lie ready: others have their turn in between
 
     async def keep_joined(self) -> None:
         """A member of the groups of those who are here, and of nobody else's."""

@@ -318,6 +318,28 @@ async def test_the_connection_of_a_layer_that_was_replaced_is_listened_to_anew(p
     await screen.until(lambda: told(screen) == [1, 2])
 
 
+async def test_a_flood_leaves_others_their_turn(price_hub, inbox, alice):
+    screen = await connected(price_hub, alice)
+    flood = iter(range(1, 501))
+
+    class Flooded:
+        async def receive(self) -> dict:
+            number = next(flood, None)
+            if number is None:
+                await asyncio.Event().wait()
+            text = f'{{"type":"notification","id":{number}}}'
+            return {"type": live.USER_TOLD, "u": alice.pk.hex, "i": number, "d": text}
+
+    listening = asyncio.create_task(price_hub.people._listen(Flooded()))
+    turns = 0
+    while len(told(screen)) < 500:
+        await asyncio.sleep(0)
+        turns += 1
+    listening.cancel()
+
+    assert turns >= 250
+
+
 async def test_events_of_one_answer_move_no_position():
     wire = EventWire({"AAPL": (1, 7)})
 
