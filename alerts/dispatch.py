@@ -42,6 +42,9 @@ BUDGET_S = 25.0
 # A process that is about to end waits so long for what is under way; it is killed a little later.
 GOODBYE_S = 8.0
 RENEW_EVERY_S = LEASE_S / 4
+# Results that come one by one are marked together, and only then is more claimed; unless little is in hand.
+GATHER_S = 0.01
+GATHERED = 16
 # While something is under way, new work is looked for so often; and where another dispatcher has what is due.
 LOOK_EVERY_S = 0.25
 OTHERS_S = 0.05
@@ -89,7 +92,7 @@ class Dispatcher:
         self._held: dict[int, _Held] = {}
         self._finished: list[Finished] = []
         self._untried: list[Claim] = []
-        self._renewed_at = 0.0
+        self._renewed_at = self._took_at = 0.0
         self.sent = 0
 
     def drain(self, budget_s: float = BUDGET_S, *, is_over: threading.Event | None = None) -> bool:
@@ -120,12 +123,19 @@ class Dispatcher:
         """How long to wait for what comes; None: there is nothing more to do."""
         self._mark()
         self._renew()
-        is_more_due = self._take() if takes else False
+        is_more_due = self._take() if takes and self._may_take() else False
         if self._held:
             return LOOK_EVERY_S
         return OTHERS_S if is_more_due else None
 
     # --- taking
+
+    def _may_take(self) -> bool:
+        now = clock.monotonic()
+        if len(self._held) > IN_HAND - GATHERED and now - self._took_at < LOOK_EVERY_S:
+            return False
+        self._took_at = now
+        return True
 
     def _take(self) -> bool:
         """Whether something is due, here or in another dispatcher's hands."""
@@ -186,9 +196,12 @@ class Dispatcher:
                 self._results.put(_Result(one, None))
 
     def _wait(self, seconds: float) -> None:
-        """For the next result, at most so long; with it come those that are there by then."""
+        """For the next result, at most so long, and a moment for those that come right after it."""
         with suppress(queue.Empty):
             self._note(self._results.get(timeout=seconds))
+            ends = clock.monotonic() + GATHER_S
+            for _ in range(min(GATHERED, len(self._held))):
+                self._note(self._results.get(timeout=max(0.0, ends - clock.monotonic())))
 
     def _note(self, result: _Result) -> None:
         claim = result.held.claim

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -79,8 +80,16 @@ def post(
         scheduled_at=now, created_at=now,
     )  # fmt: skip
     Outbox.objects.create(notification=notification, priority=priority, due_at=now)
-    wake()
+    transaction.on_commit(partial(_tell_live, notification), robust=True)
     return notification
+
+
+def _tell_live(notification: Notification) -> None:
+    """Open pages, and whoever sends; a loss costs seconds."""
+    from alerts import telling  # noqa: PLC0415 -- telling imports this module
+    from alerts.committing import Written  # noqa: PLC0415 -- likewise
+
+    telling.tell_and_wait([], Written(set(), [notification]))
 
 
 # --- asking for a dispatcher

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
-from alerts import outbox, tasks
+from alerts import outbox, tasks, telling
 from alerts.kinds import Priority
 from alerts.models import ChannelState, Delivery, Notification, Outbox
 from core import metrics
@@ -150,6 +150,23 @@ def test_what_another_has_locked_is_left_to_him():
         holding.result()
 
     assert outbox.expand() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_said_of_a_channel_stands_in_the_inbox_goes_out_and_is_told_to_open_pages(monkeypatch):
+    told = []
+    monkeypatch.setattr(telling, "tell_and_wait", lambda _, written: told.extend(written.told))
+    user = make_user()
+    channel = make_channel(user)
+
+    with transaction.atomic():
+        made = outbox.post(user.pk, "desk was switched off", "It answers 410.", START)
+        assert told == []
+
+    assert told == [made]
+    assert (made.kind, made.priority, made.read_at) == ("channel", Priority.HIGH, None)
+    outbox.expand()
+    assert pairs() == {(made.pk, channel.pk)}
 
 
 # --- asking for a dispatcher
