@@ -8,10 +8,12 @@ was decided and UNIQUE(alert, fire_seq) stands behind that; nothing by an owner 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -131,8 +133,10 @@ def _save(shard: str, epoch: int, reached: Reached) -> bool:
     )
 
 
-def write(effects: Sequence[Effect], position: str, edited_at: datetime | None = None) -> Written:
-    """Inside a transaction; effects in the order in which they happened.
+def write(
+    effects: Sequence[Effect], position: str, edited_at: datetime | None = None, *, most: int = MOST
+) -> Written:
+    """Inside a transaction; effects in the order in which they happened, so many in one statement.
 
     `edited_at`: who is not the shard's runner says so here, and it reads these alerts again.
     """
@@ -140,8 +144,8 @@ def write(effects: Sequence[Effect], position: str, edited_at: datetime | None =
     with binary_cursor() as cursor:
         # Whatever the planner thinks of arrays: never the whole table.
         cursor.execute("SET LOCAL enable_seqscan = off")
-        for part in _rounds(effects):
-            cursor.execute(statement(), {**_parameters(part, position), "edited_at": edited_at})
+        for parameters in _prepared(list(_rounds(effects, most)), position):
+            cursor.execute(statement(), {**parameters, "edited_at": edited_at})
             for alert_id, *row in cursor.fetchall():
                 written.claimed.add(alert_id)  # type: ignore[arg-type]
                 if row[0] is not None:
@@ -149,7 +153,16 @@ def write(effects: Sequence[Effect], position: str, edited_at: datetime | None =
     return written
 
 
-def _rounds(effects: Sequence[Effect]) -> Iterable[list[Effect]]:
+def _prepared(rounds: Sequence[list[Effect]], position: str) -> Iterable[dict[str, Any]]:
+    """While the server works on one round, the next one is made ready."""
+    if len(rounds) == 1:
+        yield _parameters(rounds[0], position)
+        return
+    with ThreadPoolExecutor(1) as ahead:
+        yield from ahead.map(_parameters, rounds, repeat(position))
+
+
+def _rounds(effects: Sequence[Effect], most: int) -> Iterable[list[Effect]]:
     """Each alert at most once per round, and its effects in their order."""
     rest = list(effects)
     while rest:
@@ -157,7 +170,7 @@ def _rounds(effects: Sequence[Effect]) -> Iterable[list[Effect]]:
         now: list[Effect] = []
         later: list[Effect] = []
         for effect in rest:
-            fits = effect.alert_id not in seen and len(now) < MOST
+            fits = effect.alert_id not in seen and len(now) < most
             (now if fits else later).append(effect)
             seen.add(effect.alert_id)
         yield now

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -38,7 +38,7 @@ from marketdata.quotes import ActionKind, Session, microseconds
 
 SQL = Path(__file__).parent / "sql"
 NAME = "levels"
-MINUTE = timedelta(minutes=1)
+MINUTE, MINUTE_US = timedelta(minutes=1), 60_000_000
 # After its end a minute is written within a second; corrections and a slow writer come later.
 SETTLED = timedelta(seconds=10)
 # A runner that has not come so far by then finds a hole in the stream anyway, which holds about a minute.
@@ -47,8 +47,8 @@ UNREAD = timedelta(seconds=75)
 AGAIN = timedelta(minutes=5)
 # What was missed longer ago than that is no news.
 OLDEST = timedelta(days=1)
-# Alerts of one transaction.
-MOST = 10_000
+# Alerts of one transaction, and of one statement of it: while one runs, the next one is made ready.
+MOST, AT_ONCE = 10_000, 2_500
 # Whose hours are not those of New York: all their bars are of a regular session.
 ELSEWHERE = [AssetClass.CRYPTO.value, AssetClass.FOREX.value]
 
@@ -121,7 +121,10 @@ def _look(window: Window, after: int) -> _Found:
     effects = _missed(window, ids) if ids else []
     if not effects:
         return _Found(ids, effects, Written(set(), []))
-    written = committing.write(effects, f"sweep {window.until.isoformat()}", edited_at=clock.now())
+    effects.sort(key=lambda effect: effect.priority)
+    written = committing.write(
+        effects, f"sweep {window.until.isoformat()}", edited_at=clock.now(), most=AT_ONCE
+    )
     loading.tell_changed()
     return _Found(ids, effects, written)
 
@@ -212,18 +215,18 @@ def _missed(window: Window, ids: Sequence[int]) -> list[Effect]:
         return [_effect(loading.watched(row[:-3]), *row[-3:]) for row in cursor.fetchall()]  # type: ignore[arg-type]
 
 
-def _effect(alert: Watched, start: datetime, low: Decimal, high: Decimal) -> Effect:
+def _effect(alert: Watched, start_us: int, low: Decimal, high: Decimal) -> Effect:
     """A fire, or the phase of one that is not wanted. It happened somewhere within the minute."""
-    ends = start + MINUTE
+    ends_us = start_us + MINUTE_US
     effect = Effect(
         alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, Phase.WAITING, fires=True,
-        at_us=microseconds(ends), price=high if DIRECTIONS[alert.rule.kind] > 0 else low,
+        at_us=ends_us, price=high if DIRECTIONS[alert.rule.kind] > 0 else low,
         armed_us=alert.armed_us, armed_price=alert.armed_price, fire_seq=alert.fire_seq, source=Source.SWEEP.value,
-        extra={"start": start.astimezone(UTC).isoformat(), "low": str(low), "high": str(high)},
+        extra={"start": moment(start_us).isoformat(), "low": str(low), "high": str(high)},
     )  # fmt: skip
     last = moment(alert.last_fired_us) if alert.last_fired_us else None
-    for at in (start, ends - timedelta(microseconds=1)):
-        allowance = allowed(alert.rule, at, last, alert.last_fired_day)
+    for at_us in (start_us, ends_us - 1):
+        allowance = allowed(alert.rule, moment(at_us), last, alert.last_fired_day)
         effect.day, effect.refusal = allowance.day, effect.refusal or allowance.refusal
     effect.fires = not effect.refusal
     return effect

@@ -13,7 +13,7 @@ SELECT held.id, true, ticker.symbol, held.kind, held.threshold, held.lower, held
        held.stale_after_s, held.sessions, held.mode, held.rearm_band, held.cooldown_s, held.expires_at, held.snoozed_until,
        owner.time_zone, held.phase, held.version, held.priority, (extract(epoch FROM held.armed_at) * 1000000)::bigint,
        held.armed_price, coalesce((extract(epoch FROM held.last_fired_at) * 1000000)::bigint, 0), held.last_fired_day,
-       held.fire_seq, bar.start, bar.low, bar.high
+       held.fire_seq, (extract(epoch FROM bar.start) * 1000000)::bigint, bar.low, bar.high
   FROM held
   JOIN marketdata_ticker AS ticker ON ticker.id = held.ticker_id
   JOIN marketdata_quote AS quote ON quote.ticker_id = held.ticker_id

@@ -686,3 +686,15 @@ def test_a_fire_has_the_key_by_which_a_receiver_knows_it_again(ticker):
     run()
 
     assert str(Trigger.objects.get()) == f"{alert.pk}:8"
+
+
+def test_critical_alerts_are_told_first_however_many_statements_it_takes(ticker, monkeypatch, told):
+    monkeypatch.setattr(sweep, "AT_ONCE", 2)
+    for priority in (Priority.LOW, Priority.CRITICAL, Priority.MEDIUM, Priority.CRITICAL, Priority.HIGH):
+        armed(ticker, priority=priority.value)
+    bar(ticker)
+
+    run()
+
+    assert list(Notification.objects.order_by("pk").values_list("priority", flat=True)) == [1, 1, 2, 3, 4]
+    assert len(told) == 5
