@@ -51,7 +51,7 @@ def _run(given: argparse.Namespace, folder: Path) -> Outcome:
     from tests.faults.storm import Plan, run  # noqa: PLC0415 -- likewise
 
     rounds = -(-given.crossings // (given.symbols * ALERTS_OF_A_SYMBOL))
-    plan = Plan(given.symbols, rounds, given.seed, pause_s=given.seconds / rounds)
+    plan = Plan(given.symbols, rounds, given.seed, round_s=given.seconds / rounds)
     with ProgressBar("Crossings", plan.crossings) as bar:
         return run(plan, folder, {}, os.environ["DATABASE_URL"], bar.show)
 

@@ -53,8 +53,9 @@ class Crossings:
 
         _until(is_armed, patience_s, every_s=0.5)
 
-    def feed(self, number: int) -> None:
-        """One batch for each symbol and way."""
+    def feed(self, number: int, seconds: float) -> None:
+        """One batch for each symbol and way, spread over so long: somebody always has something to commit."""
+        pause, pause_s = threading.Event(), seconds / (2 * len(self._alerts))
         for symbol, alerts in self._alerts.items():
             for kinds, price in ((DOWN, LEVEL - number / Decimal(100)), (UP, LEVEL + number / Decimal(100))):
                 values = [f"{alerts[kind]}@{price_text(price)}" for kind in kinds]
@@ -63,6 +64,7 @@ class Crossings:
                 self._stream.send(symbol, str(price))
                 for value in values:
                     self._history.ok(FED, PUT, value)
+                pause.wait(pause_s)
 
     def wait_until_all_is_done(self, patience_s: float) -> None:
         """Raises TimeoutError: then what is missing shows."""

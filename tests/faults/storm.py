@@ -34,9 +34,9 @@ class Plan:
     symbols: int
     rounds: int
     seed: int = 1
-    pause_s: float = 0.05
+    round_s: float = 1.0
     lease_s: float = 20.0
-    patience_s: float = 180.0
+    patience_s: float = 300.0
 
     @property
     def crossings(self) -> int:
@@ -125,12 +125,10 @@ class Feeder:
         self._thread.start()
 
     def _run(self) -> None:
-        pause = threading.Event()
         try:
             for number in range(1, self._plan.rounds + 1):
-                self._crossings.feed(number)
+                self._crossings.feed(number, self._plan.round_s)
                 self._progress(number * self._plan.symbols * 4)
-                pause.wait(self._plan.pause_s)
         except Exception as error:  # noqa: BLE001 -- raised where it is waited for
             self.error = error
         finally:
