@@ -83,7 +83,9 @@ class Activity(admin.SimpleListFilter):
         if self.value() == "never":
             return queryset.filter(fire_seq=0)
         if self.value() == "unheard":
-            works = Channel.objects.filter(user=OuterRef("user"), is_enabled=True).exclude(state="disabled")
+            works = Channel.objects.filter(user=OuterRef("user"), is_enabled=True).exclude(
+                state__in=["disabled", "unconfirmed"]
+            )
             return queryset.filter(~Exists(works))
         return queryset
 

@@ -22,6 +22,8 @@ class AlertsConfig(AppConfig):
         problems.register(errors.AlertLimit, status=403, code="alert_limit")
         problems.register(errors.ChannelLimit, status=403, code="channel_limit")
         problems.register(errors.TooManyTests, status=429, code="throttled")
+        problems.register(errors.TooManyConfirmations, status=429, code="throttled")
+        problems.register(errors.Unconfirmed, status=409, code="unconfirmed")
         problems.register(errors.UnknownTicker, status=404, code="not_found", attr="symbol")
         problems.register(errors.NoPrice, status=409, code="no_price", attr="threshold_percent")
         problems.register(errors.Expired, status=409, code="alert_expired", attr="expires_at")

@@ -16,12 +16,12 @@ from typing import Any
 from django.db import transaction
 
 from accounts.models import User
-from alerts import destinations, dispatch, handing_on, marking, messages, outbox
+from alerts import confirming, destinations, dispatch, handing_on, marking, messages, outbox
 from alerts.checking import HIGHEST_ID, Reading, Wrong, one_of, priority, text, whole
 from alerts.claiming import LEASE_S
 from alerts.deliveries.base import Outcome
 from alerts.destinations import Destination
-from alerts.errors import ChannelLimit, FieldError, InvalidRule, TooManyTests
+from alerts.errors import ChannelLimit, FieldError, InvalidRule, TooManyTests, Unconfirmed
 from alerts.kinds import Priority
 from alerts.models import (
     Channel,
@@ -52,7 +52,8 @@ FIELDS = (
 def create(user: User, fields: Mapping[str, Any]) -> Channel:
     """`kind` and `address`, and whatever else is given. Raises InvalidRule and ChannelLimit.
 
-    A browser that is known already is not made again: its subscription is renewed.
+    A browser that is known already is not made again: its subscription is renewed. An e-mail address that is not the
+    user's own is asked to confirm it and gets nothing else before.
     """
     kind, destination, values = _read_new(fields)
     with transaction.atomic():
@@ -62,10 +63,12 @@ def create(user: User, fields: Mapping[str, Any]) -> Channel:
             return _renewed(same, destination)
         if owner.channels.count() >= owner.limits.max_channels:
             raise ChannelLimit(owner.tier)
-        channel = Channel(user=owner, kind=kind.value, created_at=clock.now(), **destination._asdict())
+        channel = Channel(user=owner, kind=kind.value, created_at=clock.now())
+        _move(channel, destination)
         channel.secret = new_secret() if kind is ChannelKind.WEBHOOK else ""
         _apply(channel, {"name": f"{kind.label} {destination.label}"[:NAME_LENGTH], **values})
         channel.save(force_insert=True)
+    confirming.ask_if_needed(channel)
     return channel
 
 
@@ -116,7 +119,8 @@ def edit(channel: Channel, fields: Mapping[str, Any]) -> Channel:
     destination = values.pop("address", None)
     with transaction.atomic():
         row = Channel.objects.select_for_update(no_key=True).get(pk=channel.pk)
-        if destination is not None and destination.address != row.address:
+        moves = destination is not None and destination.address != row.address
+        if destination is not None and moves:
             _move(row, destination)
         _apply(row, values)
         row.save()
@@ -124,6 +128,8 @@ def edit(channel: Channel, fields: Mapping[str, Any]) -> Channel:
             next_attempt_at=clock.now()
         )
         outbox.wake()
+    if moves:
+        confirming.ask_if_needed(row)
     return row
 
 
@@ -187,7 +193,8 @@ def _stand_in(channel: Channel, pk: int | None) -> Channel | None:
 def _move(channel: Channel, destination: Destination) -> None:
     """To another address, of which nothing is known yet."""
     channel.address, channel.label = destination
-    channel.state, channel.failures_in_a_row = ChannelState.UNTRIED.value, 0
+    channel.state = confirming.first_state(channel.user, channel.kind, channel.address).value
+    channel.failures_in_a_row = 0
 
 
 def new_secret() -> str:
@@ -208,10 +215,11 @@ def rotate_secret(channel: Channel) -> str:
 
 def enable(channel: Channel) -> None:
     """Also after an error has switched it off; whether it works is found with the next message."""
-    channel.is_enabled = True
-    if channel.state == ChannelState.DISABLED:
-        channel.state, channel.failures_in_a_row = ChannelState.UNTRIED.value, 0
-    channel.save(update_fields=["is_enabled", "state", "failures_in_a_row"])
+    rows = Channel.objects.filter(pk=channel.pk)
+    rows.update(is_enabled=True)
+    # Of what it is now: meanwhile it may have got an address that nobody has confirmed.
+    rows.filter(state=ChannelState.DISABLED).update(state=ChannelState.UNTRIED, failures_in_a_row=0)
+    channel.refresh_from_db(fields=["is_enabled", "state", "failures_in_a_row"])
 
 
 def disable(channel: Channel) -> None:
@@ -235,12 +243,13 @@ def remove(channel: Channel) -> None:
 
 
 def test(channel: Channel) -> Outcome:
-    """Send a message now, one attempt, and say how it went; the channel's health knows it too. Raises TooManyTests.
+    """Send a message now, one attempt, and say how it went; the channel's health knows it too.
 
     It stands in the inbox as read and in the history of the channel. Who dies meanwhile has it sent a little later.
+    Raises TooManyTests and Unconfirmed.
     """
     delivery = _test_delivery(channel)
-    outcome = dispatch.send(channel, messages.of_notification(delivery.notification, delivery.key))
+    outcome = dispatch.send(delivery.channel, messages.of_notification(delivery.notification, delivery.key))
     now = clock.now()
     with transaction.atomic():
         Channel.objects.select_for_update(no_key=True).filter(pk=channel.pk).first()
@@ -258,6 +267,9 @@ def test(channel: Channel) -> Outcome:
 @transaction.atomic
 def _test_delivery(channel: Channel) -> Delivery:
     owner = User.objects.select_for_update(no_key=True).get(pk=channel.user_id)
+    row = Channel.objects.get(pk=channel.pk)
+    if row.state == ChannelState.UNCONFIRMED:
+        raise Unconfirmed
     now = clock.now()
     tests = owner.notifications.filter(kind=NotificationKind.TEST, created_at__gt=now - timedelta(minutes=1))
     if tests.count() >= TESTS_PER_MINUTE:
@@ -267,7 +279,7 @@ def _test_delivery(channel: Channel) -> Delivery:
         body="This channel works: your notifications arrive here.", scheduled_at=now, created_at=now, read_at=now,
     )  # fmt: skip
     return Delivery.objects.create(
-        notification=notification, channel=channel, key=f"ot-{notification.pk}-{channel.pk}",
+        notification=notification, channel=row, key=f"ot-{notification.pk}-{row.pk}",
         priority=Priority.LOW, attempts=1, first_attempt_at=now, created_at=now,
         next_attempt_at=now + timedelta(seconds=2 * LEASE_S),
     )  # fmt: skip

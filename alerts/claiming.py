@@ -30,6 +30,8 @@ IN_ONE_TURN = 300
 PER_CHANNEL = 32
 LOST = "The process that sent this ended each time before it knew how it went."
 SWITCHED_OFF = "The channel is switched off."
+UNCONFIRMED = "Nobody has confirmed the address of the channel."
+NOT_SENT = {ChannelState.DISABLED.value: SWITCHED_OFF, ChannelState.UNCONFIRMED.value: UNCONFIRMED}
 
 DUE = """
 WITH due AS MATERIALIZED (
@@ -251,8 +253,8 @@ def _alive(turn: Turn, rows: list[Row], now: datetime) -> list[Row]:
     if not turn.is_wanted:
         handing_on.skip([row.id for row in rows])
         return []
-    if turn.state == ChannelState.DISABLED:
-        handing_on.hand_on([row.id for row in rows], SWITCHED_OFF, now)
+    if turn.state in NOT_SENT:
+        handing_on.hand_on([row.id for row in rows], NOT_SENT[turn.state], now)
         return []
     spent = [row.id for row in rows if row.attempts >= MOST_ATTEMPTS]
     if spent:

@@ -23,7 +23,7 @@ from alerts.deliveries import base
 from alerts.deliveries.base import Message, Outcome
 from alerts.lanes import Job, Lane
 from alerts.marking import Finished
-from alerts.models import Channel, ChannelKind
+from alerts.models import Channel, ChannelKind, ChannelState
 from core import clock, metrics
 from core.encryption import Undecryptable
 from core.outages import DATABASE_ERRORS
@@ -253,11 +253,13 @@ def _readable(channel: int) -> Channel | None:
 
 
 def _attempt(held: _Held, channel: Channel | None) -> Outcome | None:
-    """None: the claim had run out before."""
+    """None: the claim had run out before, or the channel has since got an address that nobody has confirmed."""
     if clock.monotonic() >= held.good_until:
         return None
     if channel is None:
         return Outcome.retry(UNREADABLE)
+    if channel.state == ChannelState.UNCONFIRMED:
+        return None
     return send(channel, held.message)
 
 

@@ -7,7 +7,10 @@ AlertError
 ├── AlertLimit      more alerts than the tier allows; nothing was changed
 ├── Expired         it has run out, and can only go on with another expiry
 ├── ChannelLimit    more channels than the tier allows; nothing was made
-└── TooManyTests    a channel was tried too often just now
+├── TooManyTests    a channel was tried too often just now
+├── Unconfirmed     nobody has confirmed the address of the channel yet; nothing was sent
+├── TooManyConfirmations   enough mails that ask for it were sent; nothing was sent
+└── BadLink         it confirms nothing (any more)
 """
 
 from __future__ import annotations
@@ -78,3 +81,16 @@ class ChannelLimit(AlertError):
 class TooManyTests(AlertError):
     def __init__(self) -> None:
         super().__init__("You have sent several test messages just now. Wait a minute and try again.")
+
+
+class Unconfirmed(AlertError):
+    def __init__(self) -> None:
+        super().__init__("Nothing is sent to this address before the link in the mail to it is followed.")
+
+
+class TooManyConfirmations(AlertError):
+    pass
+
+
+class BadLink(AlertError):
+    pass

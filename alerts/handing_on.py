@@ -66,7 +66,7 @@ def _stand_ins(channel: Channel) -> Iterator[Channel]:
         found = Channel.objects.defer("address", "secret").filter(pk=following).first()
         if found is None:
             return
-        if found.is_enabled and found.state != ChannelState.DISABLED:
+        if found.is_enabled and found.state not in {ChannelState.DISABLED, ChannelState.UNCONFIRMED}:
             yield found
         following = found.failover_id
 

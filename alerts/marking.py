@@ -39,17 +39,19 @@ SELECT s.id, extract(epoch FROM %(now)s - coalesce(t.committed_at, n.created_at)
   FROM sent s JOIN alerts_notification n ON n.id = s.notification_id
   LEFT JOIN alerts_trigger t ON t.id = n.trigger_id AND n.kind = 'alert'
 """
-# What another attempt has just found out for good is not taken back by one that began before.
+# What another attempt has just found out for good is not taken back by one that began before; and no attempt, which
+# went to an address that the channel had before, makes an unconfirmed one anything else.
 HEALTHY = """
 UPDATE alerts_channel
-   SET state = CASE WHEN state = 'disabled' AND NOT %(revives)s THEN state ELSE 'ok' END,
+   SET state = CASE WHEN state = 'unconfirmed' OR (state = 'disabled' AND NOT %(revives)s) THEN state ELSE 'ok' END,
        last_success_at = %(now)s, failures_in_a_row = 0
  WHERE id = ANY (%(channels)s)
 """
 FAILED = """
 UPDATE alerts_channel
    SET last_error = %(error)s, last_error_at = %(now)s, failures_in_a_row = failures_in_a_row + 1,
-       state = CASE WHEN %(is_permanent)s THEN 'disabled' WHEN state = 'disabled' THEN state
+       state = CASE WHEN state = 'unconfirmed' THEN state
+                    WHEN %(is_permanent)s THEN 'disabled' WHEN state = 'disabled' THEN state
                     WHEN %(is_last)s OR failures_in_a_row + 1 >= %(failing_after)s THEN 'failing' ELSE state END
  WHERE id = %(channel)s
 """
@@ -126,7 +128,7 @@ def note_failure(channel: Channel, error: str, now: datetime, *, is_permanent: b
     """Keep the channel's health, and tell its owner when it is switched off or has given up. Inside a transaction."""
     before = Channel.objects.filter(pk=channel.pk).values_list("state", flat=True).first()
     keep_failure(channel.pk, error, now, is_permanent=is_permanent, is_last=is_last)
-    if is_permanent and before != ChannelState.DISABLED:
+    if is_permanent and before not in {ChannelState.DISABLED, ChannelState.UNCONFIRMED}:
         title = f"{channel.name} was switched off"
         body = f"{_named(channel)} cannot be reached: {error} Put it right and switch it on again."
         outbox.post(channel.user_id, title, body, now)

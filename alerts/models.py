@@ -262,6 +262,7 @@ class ChannelKind(models.TextChoices):
 
 class ChannelState(models.TextChoices):
     OK = "ok", "Works"
+    UNCONFIRMED = "unconfirmed", "Not confirmed yet"
     UNTRIED = "untried", "Not tried yet"
     FAILING = "failing", "Failing"
     DISABLED = "disabled", "Switched off after a permanent error"
@@ -291,7 +292,7 @@ class Channel(models.Model):
     failover = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="stands_in_for"
     )
-    state = models.CharField(max_length=10, choices=ChannelState, default=ChannelState.UNTRIED.value)
+    state = models.CharField(max_length=12, choices=ChannelState, default=ChannelState.UNTRIED.value)
     last_success_at = models.DateTimeField(null=True, blank=True)
     last_error = models.CharField(max_length=300, blank=True)
     last_error_at = models.DateTimeField(null=True, blank=True)

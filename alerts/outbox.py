@@ -32,7 +32,7 @@ WAKE_EVERY_S = 0.25
 STUCK_S = 10.0
 
 # A channel that was switched off by an error still gets its row if another stands in for it: the dispatcher passes it
-# on. Whoever has no channel has read the inbox.
+# on. One that nobody has confirmed gets none. Whoever has no channel has read the inbox.
 EXPAND = """
 WITH taken AS MATERIALIZED (
   SELECT notification_id, priority FROM alerts_outbox
@@ -46,7 +46,7 @@ WITH taken AS MATERIALIZED (
     JOIN alerts_notification n ON n.id = t.notification_id
     JOIN accounts_user u ON u.id = n.user_id AND u.is_active
     JOIN alerts_channel c ON c.user_id = n.user_id AND c.is_enabled AND t.priority <= c.lowest_priority
-                         AND (c.state <> 'disabled' OR c.failover_id IS NOT NULL)
+                         AND c.state <> 'unconfirmed' AND (c.state <> 'disabled' OR c.failover_id IS NOT NULL)
    ORDER BY t.priority, n.id
   ON CONFLICT DO NOTHING
 ), gone AS (

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
+
+# Whoever has the link from the mail can confirm the address of a channel.
+LINK = re.compile(r"(/account/channels/confirm/)[^/?\s]+")
 
 
 def without_trace(record: logging.LogRecord) -> bool:
@@ -18,6 +22,14 @@ def without_query(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(
             argument.partition("?")[0] if isinstance(argument, str) else argument for argument in record.args
+        )
+    return without_link(record)
+
+
+def without_link(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            LINK.sub(r"\1…", argument) if isinstance(argument, str) else argument for argument in record.args
         )
     return True
 
@@ -35,6 +47,6 @@ def _hide_in(generator: type[Any]) -> None:
     written = generator.write_entry
 
     def write_entry(self: Any, **said: Any) -> None:
-        written(self, **{**said, "request": said["request"].partition("?")[0]})
+        written(self, **{**said, "request": LINK.sub(r"\1…", said["request"].partition("?")[0])})
 
     generator.write_entry = write_entry

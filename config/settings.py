@@ -8,7 +8,7 @@ from pathlib import Path
 from csp.constants import SELF
 
 from config.env import BROKERS, POSTGRESQL, REDIS, WEB, WEBSOCKET, comma_list, env
-from config.logs import without_trace
+from config.logs import without_link, without_trace
 from core.bundled import Bundle
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -290,8 +290,13 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "filters": {"without_trace": {"()": "django.utils.log.CallbackFilter", "callback": without_trace}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {
+        "without_link": {"()": "django.utils.log.CallbackFilter", "callback": without_link},
+        "without_trace": {"()": "django.utils.log.CallbackFilter", "callback": without_trace},
+    },
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["without_link"]},
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "daphne": {"level": "WARNING"},

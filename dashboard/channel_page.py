@@ -20,6 +20,7 @@ ICONS = {
 # Word, badge and icon.
 STATES = {
     ChannelState.OK: ("Works", "gain", "check"),
+    ChannelState.UNCONFIRMED: ("Not confirmed yet", "high", "hourglass"),
     ChannelState.UNTRIED: ("Not tried yet", "", "hourglass"),
     ChannelState.FAILING: ("Failing", "high", "warning"),
     ChannelState.DISABLED: ("Switched off", "danger", "warning"),
@@ -47,6 +48,10 @@ class ChannelRow:
     @property
     def is_on(self) -> bool:
         return self.channel.is_enabled and self.channel.state != ChannelState.DISABLED
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        return self.channel.state == ChannelState.UNCONFIRMED
 
     @property
     def success(self) -> str:

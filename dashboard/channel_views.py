@@ -13,10 +13,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import User
-from alerts import channels
+from alerts import channels, confirming
 from alerts.deliveries.vapid import public_key
-from alerts.errors import ChannelLimit, InvalidRule, TooManyTests
-from alerts.models import Channel, ChannelKind
+from alerts.errors import ChannelLimit, InvalidRule, TooManyConfirmations, TooManyTests, Unconfirmed
+from alerts.models import Channel, ChannelKind, ChannelState
 from core import clock
 from dashboard.channel_form import ChannelForm, NewChannelForm
 from dashboard.channel_page import ChannelRow
@@ -43,7 +43,7 @@ def channels_page(request: HttpRequest) -> HttpResponse:
         return _channels(request, form, HTTPStatus.FORBIDDEN)
     if made.secret:
         return _channels(request, NewChannelForm(), HTTPStatus.CREATED, made)
-    messages.success(request, f"{made.name} added. Send a test to see that it arrives.")
+    _say_added(request, made)
     return redirect("channels")
 
 
@@ -76,8 +76,8 @@ def channel_act(request: HttpRequest, channel_id: int) -> HttpResponse:
     if act == "rotate" and channel.kind == ChannelKind.WEBHOOK:
         channels.rotate_secret(channel)
         return _channels(request, NewChannelForm(), HTTPStatus.OK, channel)
-    if act == "test":
-        _test(request, channel)
+    if act in TRIES:
+        TRIES[act](request, channel)
     elif act == "enable":
         channels.enable(channel)
         messages.success(request, f"{channel.name} is switched on")
@@ -105,13 +105,39 @@ def channel_remove(request: HttpRequest, channel_id: int) -> HttpResponse:
 def _test(request: HttpRequest, channel: Channel) -> None:
     try:
         outcome = channels.test(channel)
-    except TooManyTests as limit:
-        messages.error(request, str(limit))
+    except (TooManyTests, Unconfirmed) as refusal:
+        messages.error(request, str(refusal))
         return
     if outcome.is_sent:
         messages.success(request, f"Test sent to {channel.name}. See that it arrives.")
     else:
         messages.error(request, f"The test of {channel.name} failed: {outcome.error}")
+
+
+def _ask(request: HttpRequest, channel: Channel) -> None:
+    try:
+        outcome = confirming.ask(channel)
+    except TooManyConfirmations as limit:
+        messages.error(request, str(limit))
+        return
+    if outcome.is_sent:
+        messages.success(request, f"A mail with a link was sent to {channel.label}.")
+    else:
+        messages.error(request, f"No mail was sent. {outcome.error}")
+
+
+TRIES = {"test": _test, "confirm": _ask}
+
+
+def _say_added(request: HttpRequest, made: Channel) -> None:
+    if made.state != ChannelState.UNCONFIRMED:
+        messages.success(request, f"{made.name} added. Send a test to see that it arrives.")
+    elif made.last_error:
+        messages.error(request, f"{made.name} added, but not confirmed. {made.last_error}")
+    else:
+        messages.success(
+            request, f"{made.name} added. Follow the link in the mail that was sent to {made.label}."
+        )
 
 
 def _channels(

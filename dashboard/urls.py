@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard import alert_acts, alert_views, channel_views, cost_views, inbox_views, status_views, views
+from dashboard import (
+    alert_acts,
+    alert_views,
+    channel_views,
+    confirm_views,
+    cost_views,
+    inbox_views,
+    status_views,
+    views,
+)
 
 urlpatterns = [
     path("", views.landing, name="landing"),
@@ -24,6 +33,7 @@ urlpatterns = [
     path("notifications/read/", inbox_views.mark_read, name="notifications_read"),
     path("notifications/<int:note_id>/", inbox_views.notification_page, name="notification"),
     path("account/channels/", channel_views.channels_page, name="channels"),
+    path("account/channels/confirm/<str:token>/", confirm_views.channel_confirm, name="channel_confirm"),
     path("account/channels/<int:channel_id>/", channel_views.channel_page, name="channel"),
     path("account/channels/<int:channel_id>/act/", channel_views.channel_act, name="channel_act"),
     path("account/channels/<int:channel_id>/remove/", channel_views.channel_remove, name="channel_remove"),

@@ -9,7 +9,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from alerts import channels
+from alerts import channels, confirming
 from alerts.api.base import AlertsView, fields_of, user_of
 from alerts.kinds import Priority
 from alerts.models import Channel, ChannelKind
@@ -57,6 +57,15 @@ class TestChannel(AlertsView):
     def post(self, request: Request, channel_id: int) -> Response:
         outcome = channels.test(channel_or_404(request, channel_id))
         told = {"sent": outcome.is_sent, "permanent": outcome.is_permanent, "error": outcome.error}
+        return Response({**told, "channel": channel_payload(channel_or_404(request, channel_id))})
+
+
+class ConfirmChannel(AlertsView):
+    """Sends the mail that asks to confirm the address once more."""
+
+    def post(self, request: Request, channel_id: int) -> Response:
+        outcome = confirming.ask(channel_or_404(request, channel_id))
+        told = {"sent": outcome.is_sent, "error": outcome.error}
         return Response({**told, "channel": channel_payload(channel_or_404(request, channel_id))})
 
 

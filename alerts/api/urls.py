@@ -26,5 +26,10 @@ urlpatterns = [
     path("channels/", channels.Channels.as_view(), name="api_channels"),
     path("channels/<int:channel_id>/", channels.OneChannel.as_view(), name="api_channel"),
     path("channels/<int:channel_id>/test/", channels.TestChannel.as_view(), name="api_channel_test"),
+    path(
+        "channels/<int:channel_id>/confirmation/",
+        channels.ConfirmChannel.as_view(),
+        name="api_channel_confirmation",
+    ),
     path("channels/<int:channel_id>/secret/", channels.ChannelSecret.as_view(), name="api_channel_secret"),
 ]

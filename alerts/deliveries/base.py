@@ -17,6 +17,9 @@ from typing import Any, Protocol, cast
 from alerts.kinds import Priority
 from alerts.models import Channel, ChannelKind
 
+# No notification: a mail that asks whether notifications may be sent there.
+CONFIRMATION = "confirmation"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -25,7 +28,7 @@ class Message:
     key: str
     """By which the receiver recognises a repetition."""
     kind: str
-    """A NotificationKind."""
+    """A NotificationKind, or CONFIRMATION."""
     priority: Priority
     title: str
     body: str

@@ -21,11 +21,11 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.validators import validate_email
 from django.template.loader import render_to_string
 
-from alerts.deliveries.base import Message, Outcome
+from alerts.deliveries.base import CONFIRMATION, Message, Outcome
 from alerts.kinds import Priority
 from alerts.models import Channel
 
-TEMPLATE = "alerts/message"
+TEMPLATE, CONFIRMATION_TEMPLATE = "alerts/message", "alerts/confirmation"
 # Where a person changes what is sent to him.
 CHANNELS_PATH = "/account/channels/"
 PERMANENT = 500
@@ -71,17 +71,19 @@ def _judged(code: int, words: str) -> Outcome:
 def mail_of(channel: Channel, message: Message) -> EmailMultiAlternatives:
     channels_url = settings.PUBLIC_URL + CHANNELS_PATH
     context = {"message": message, "channels_url": channels_url}
+    asks = message.kind == CONFIRMATION
+    template = CONFIRMATION_TEMPLATE if asks else TEMPLATE
     mail = EmailMultiAlternatives(
         subject=" ".join(message.title.split()),
-        body=render_to_string(f"{TEMPLATE}.txt", context),
+        body=render_to_string(f"{template}.txt", context),
         to=[channel.address],
         headers={
             "Message-ID": f"<{message.key}@{urlsplit(settings.PUBLIC_URL).hostname}>",
-            "List-Unsubscribe": f"<{channels_url}>",
+            **({} if asks else {"List-Unsubscribe": f"<{channels_url}>"}),
             # So that no out-of-office answers.
             "Auto-Submitted": "auto-generated",
             **URGENT.get(message.priority, {}),
         },
     )
-    mail.attach_alternative(render_to_string(f"{TEMPLATE}.html", context), "text/html")
+    mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
     return mail

@@ -114,7 +114,7 @@ class Migration(migrations.Migration):
                 ('quiet_until', models.TimeField(blank=True, null=True)),
                 ('quiet_lets_critical', models.BooleanField(default=True)),
                 ('digest_above', models.IntegerField(default=10, help_text='More than so many per minute become one message; 0: never.')),
-                ('state', models.CharField(choices=[('ok', 'Works'), ('untried', 'Not tried yet'), ('failing', 'Failing'), ('disabled', 'Switched off after a permanent error')], default='untried', max_length=10)),
+                ('state', models.CharField(choices=[('ok', 'Works'), ('unconfirmed', 'Not confirmed yet'), ('untried', 'Not tried yet'), ('failing', 'Failing'), ('disabled', 'Switched off after a permanent error')], default='untried', max_length=12)),
                 ('last_success_at', models.DateTimeField(blank=True, null=True)),
                 ('last_error', models.CharField(blank=True, max_length=300)),
                 ('last_error_at', models.DateTimeField(blank=True, null=True)),

@@ -78,7 +78,7 @@ def test_an_email_channel_has_sensible_manners(user):
     )  # fmt: skip
     assert (made.lowest_priority, made.digest_above, made.quiet_lets_critical) == (Priority.LOW, 10, True)
     assert (made.quiet_from, made.quiet_until, made.failover, made.secret) == (None, None, None, "")
-    assert (made.state, made.is_enabled) == (ChannelState.UNTRIED, True)
+    assert (made.state, made.is_enabled) == (ChannelState.UNCONFIRMED, True)
 
 
 def test_a_webhook_shows_its_host_and_a_few_characters_and_has_a_secret_of_32_bytes(user, validated):
@@ -229,12 +229,12 @@ def test_only_what_is_given_changes(user):
 
 
 def test_another_address_is_untried(user):
-    made = make_channel(user, state=ChannelState.DISABLED, failures_in_a_row=3)
+    made = make_channel(user, ChannelKind.SLACK, state=ChannelState.DISABLED, failures_in_a_row=3)
 
-    channels.edit(made, {"address": "b@example.com"})
+    channels.edit(made, {"address": HOOK})
 
     made.refresh_from_db()
-    assert (made.label, made.state, made.failures_in_a_row) == ("b@example.com", "untried", 0)
+    assert (made.label, made.state, made.failures_in_a_row) == ("hooks.example.com", "untried", 0)
 
 
 def test_a_channel_does_not_stand_in_for_itself(user):

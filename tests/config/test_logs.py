@@ -28,6 +28,25 @@ def test_what_goes_wrong_otherwise_keeps_its_trace(caplog):
     assert "Traceback" in caplog.text
 
 
+def test_the_link_that_confirms_an_address_is_in_no_log(monkeypatch, caplog):
+    written = StringIO()
+
+    class Generator(access.AccessLogGenerator):
+        """Changed instead of the real one."""
+
+    monkeypatch.setattr(access, "AccessLogGenerator", Generator)
+    path = "/account/channels/confirm/SECRET:x_-y/"
+    said = {"method": "GET", "path": path, "status": 200, "client": "127.0.0.1:5", "size": 7}
+    logs.hide_queries()
+    caplog.set_level("INFO", "uvicorn.access")
+
+    Generator(written)("http", "complete", said)
+    logging.getLogger("uvicorn.access").info('%s - "%s %s" %d', "127.0.0.1:5", "GET", path, 200)
+
+    assert '"GET /account/channels/confirm/…/" 200 7' in written.getvalue()
+    assert '"GET /account/channels/confirm/…/" 200' in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "said", "arguments"),
     [

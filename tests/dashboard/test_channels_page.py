@@ -7,6 +7,7 @@ import re
 from datetime import time, timedelta
 
 import pytest
+from django.core import mail
 from django.test import Client
 
 from accounts.tiers import LIMITS, Tier
@@ -108,11 +109,70 @@ def test_an_error_that_is_over_is_not_told(client: Client, alice) -> None:
 
 def test_an_added_channel_asks_to_be_tried(client: Client, alice) -> None:
     answer = client.post(
-        "/account/channels/", {"kind": "email", "address": "me@example.com", "name": "Mail"}, follow=True
+        "/account/channels/", {"kind": "email", "address": "Alice@example.com", "name": "Mail"}, follow=True
     )
 
     assert "Mail added. Send a test" in text(answer)
-    assert (alice.channels.get().kind, alice.channels.get().address) == ("email", "me@example.com")
+    assert (alice.channels.get().kind, alice.channels.get().address) == ("email", "Alice@example.com")
+
+
+# --- confirming
+
+
+def link_in_the_mail() -> str:
+    return re.search(r"http://[^/]+(/account/channels/confirm/\S+/)", mail.outbox[-1].body)[1]
+
+
+def test_an_address_of_somebody_else_is_asked_first(client: Client, alice) -> None:
+    answer = client.post(
+        "/account/channels/", {"kind": "email", "address": "bob@example.org", "name": "Mail"}, follow=True
+    )
+
+    assert "Mail added. Follow the link in the mail that was sent to bob@example.org." in text(answer)
+    assert "Not confirmed yet</span>" in text(answer)
+    assert [sent.to for sent in mail.outbox] == [["bob@example.org"]]
+    assert "before the link in the mail" in text(act(client, alice.channels.get(), "test"))
+    assert "within the last hour" in text(act(client, alice.channels.get(), "confirm"))
+    assert len(mail.outbox) == 1
+
+
+def test_the_mail_is_sent_again_when_asked_for(client: Client, alice) -> None:
+    given = {
+        "user": alice,
+        "kind": "email",
+        "name": "Mail",
+        "address": "bob@example.org",
+        "label": "bob@example.org",
+    }
+    made = Channel.objects.create(state="unconfirmed", **given)
+
+    assert "A mail with a link was sent to bob@example.org." in text(act(client, made, "confirm"))
+    assert [sent.to for sent in mail.outbox] == [["bob@example.org"]]
+
+
+def test_opening_the_link_only_asks_and_the_button_confirms_without_a_login(alice) -> None:
+    made, stranger = make_channel(alice, "bob@example.org"), Client(enforce_csrf_checks=True)
+    link = link_in_the_mail()
+
+    for answer in (stranger.get(link), stranger.head(link), stranger.get(link)):
+        assert (answer.status_code, "no-store" in answer["Cache-Control"]) == (200, True)
+    assert "alice wants notifications to be sent to bob@example.org" in text(stranger.get(link))
+    assert stranger.post(link).status_code == 403
+    assert Channel.objects.get(pk=made.pk).state == "unconfirmed"
+
+    for _ in range(2):
+        answer = stranger.post(link, {"csrfmiddlewaretoken": stranger.cookies["csrftoken"].value})
+        assert (answer.status_code, "Confirmed</h1>" in text(answer)) == (200, True)
+    assert Channel.objects.get(pk=made.pk).state == "untried"
+    assert "Confirmed</h1>" in text(stranger.get(link))
+
+
+def test_a_link_that_does_not_work_says_why(client: Client, alice) -> None:
+    channels.remove(make_channel(alice, "bob@example.org"))
+
+    for answer in (client.get(link_in_the_mail()), client.post(link_in_the_mail())):
+        assert (answer.status_code, "the channel was removed" in text(answer)) == (404, True)
+    assert "cut off" in text(client.get("/account/channels/confirm/nonsense/"))
 
 
 def test_the_secret_of_a_webhook_is_shown_once(client: Client, alice) -> None:

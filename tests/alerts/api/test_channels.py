@@ -4,6 +4,7 @@ import json
 import socket
 
 import pytest
+from django.core import mail
 from django.test import Client
 
 from alerts import channels
@@ -192,6 +193,28 @@ def test_a_channel_that_is_tried_again_and_again_is_a_429(client, alice, monkeyp
     assert problem(answers[-1]) == (429, "throttled")
 
 
+def test_an_address_that_nobody_has_confirmed_is_not_tried_but_asked_again(client, alice):
+    made = post(client, CHANNELS, {**EMAIL, "address": "bob@example.org"}).json()
+    url = f"{CHANNELS}{made['id']}/"
+
+    assert (made["state"], made["last_error"]) == ("unconfirmed", "")
+    assert problem(post(client, f"{url}test/")) == (409, "unconfirmed")
+    assert problem(post(client, f"{url}confirmation/")) == (429, "throttled")
+    Notification.objects.all().delete()
+    told = post(client, f"{url}confirmation/").json()
+    assert told == {"sent": True, "error": "", "channel": client.get(url).json()}
+    assert [sent.to for sent in mail.outbox] == [["bob@example.org"]] * 2
+
+
+def test_a_channel_that_needs_no_confirmation_is_not_asked(client, alice):
+    made = post(client, CHANNELS, EMAIL).json()
+
+    told = post(client, f"{CHANNELS}{made['id']}/confirmation/").json()
+
+    assert told == {"sent": False, "error": "This channel needs no confirmation.", "channel": made}
+    assert mail.outbox == []
+
+
 def test_another_users_channel_stands_in_for_nobody(client, alice):
     foreign = Channel.objects.create(
         user=make_user("bob"), kind="email", name="x", address="b@x.com", label="b"
@@ -209,6 +232,7 @@ def every_url(number):
     yield "patch", one, {"name": "mine"}
     yield "delete", one, None
     yield "post", f"{one}test/", None
+    yield "post", f"{one}confirmation/", None
     yield "post", f"{one}secret/", None
 
 
