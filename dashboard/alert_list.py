@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from accounts.models import User
-from alerts.models import Alert, Channel
+from alerts.models import Alert, Channel, ChannelState
 from alerts.states import State
 from dashboard.alert_rows import AlertRow, rows_of
 from dashboard.moments import zone_of
@@ -165,7 +165,8 @@ def _all_rows(user: User, now: datetime) -> list[AlertRow]:
 
 def channels_of(user: User) -> list[Channel]:
     """Those that would be told."""
-    return list(Channel.objects.filter(user=user, is_enabled=True).order_by("pk"))
+    mute = [ChannelState.DISABLED, ChannelState.UNCONFIRMED]
+    return list(Channel.objects.filter(user=user, is_enabled=True).exclude(state__in=mute).order_by("pk"))
 
 
 def _filters(rows: list[AlertRow], wish: Wish) -> list[Choice]:

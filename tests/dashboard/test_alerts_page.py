@@ -158,6 +158,8 @@ def test_it_says_whom_an_alert_tells(client: Client, alice) -> None:
     Channel.objects.create(name="Mail", **given)
     Channel.objects.create(name="Urgent only", lowest_priority=1, **given)
     Channel.objects.create(name="Off", is_enabled=False, **given)
+    Channel.objects.create(name="Broken", state="disabled", **given)
+    Channel.objects.create(name="Not confirmed", state="unconfirmed", **given)
 
     assert "App, Mail</td>" in text(client.get("/alerts/"))
 
