@@ -33,9 +33,10 @@ check: .venv/development
 	$(MANAGE) check
 	env -u SECRET_KEY DEBUG=0 HTTPS=1 ALLOWED_HOSTS=example.com $(MANAGE) check --deploy --fail-level WARNING
 
-# The engine of alerts against a plain reading of what is promised, tick by tick; the tests compare some hundred.
+# Alerts against a plain reading of what is promised, tick by tick, alone and in races; the tests do a small part of it.
 alerts-oracle: .venv/development
-	@ORACLE_SERIES=$${ORACLE_SERIES:-10000} exec $(BIN)/python -m pytest -q tests/alerts/test_against_oracle.py $(ARGS)
+	@ORACLE_SERIES=$${ORACLE_SERIES:-10000} RACE_ROUNDS=$${RACE_ROUNDS:-20} exec $(BIN)/python -m pytest -q \
+		tests/alerts/test_against_oracle.py tests/alerts/test_races.py $(ARGS)
 
 # Alerts while whoever decides and delivers them is killed again and again; the tests do the same for a quarter minute.
 faults: .venv/development

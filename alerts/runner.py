@@ -47,8 +47,8 @@ READ_BATCHES = 64
 SAVE_EVERY_S = 1.0
 LOOK_EVERY_S = 1.0
 # An edit carries the time at which it was made, and is seen when it is committed. Nearly all take milliseconds; now
-# and then it is looked further back.
-USUAL_COMMIT_S, LONGEST_COMMIT_S, LOOK_BACK_EVERY = 1.0, 30.0, 10
+# and then it is looked further back, while the ticks since are still kept (KEPT_S).
+USUAL_COMMIT_S, LONGEST_COMMIT_S, LOOK_BACK_EVERY = 1.0, 30.0, 3
 CLOCK_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
 MEND_EVERY_S = 5.0
@@ -252,13 +252,13 @@ class Term:
         back = LONGEST_COMMIT_S if self._looks % LOOK_BACK_EVERY == 1 else USUAL_COMMIT_S
         began = clock.now()
         found = await in_thread(loading.edited_since, self._looked_at - timedelta(seconds=back))
-        self._looked_at = began
         mine = {pk: one for pk, one in found.items() if self._is_news(pk, one)}
         if mine:
             await self._known.of_symbols({one.symbol for one in mine.values() if one is not None})
             async with self._writing:
                 # Meanwhile a commit may have gone beyond what was read.
                 await self._admit({pk: one for pk, one in mine.items() if self._is_news(pk, one)})
+        self._looked_at = began
 
     def _is_news(self, alert_id: int, alert: Watched | None) -> bool:
         known = self.engine.alerts.get(alert_id)

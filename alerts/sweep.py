@@ -216,8 +216,11 @@ def _missed(window: Window, ids: Sequence[int]) -> list[Effect]:
 
 
 def _effect(alert: Watched, start_us: int, low: Decimal, high: Decimal) -> Effect:
-    """A fire, or the phase of one that is not wanted. It happened somewhere within the minute."""
-    ends_us = start_us + MINUTE_US
+    """A fire, or the phase of one that is not wanted. It happened somewhere within the minute.
+
+    Not later than now, though a hole may end in a running minute: ticks from before a phase began do not count for it.
+    """
+    ends_us = min(start_us + MINUTE_US, clock.now_us())
     effect = Effect(
         alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, Phase.WAITING, fires=True,
         at_us=ends_us, price=high if DIRECTIONS[alert.rule.kind] > 0 else low,
