@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from alerts import evidence
 from alerts.engine import Effect, Engine, Watched, facts
-from alerts.kinds import Kind, Rule, Sessions, first_phase
+from alerts.kinds import Kind, Mode, Rule, Sessions, first_phase
 from alerts.series import series_of
 from marketdata.quotes import Accepted
 from tests.alerts.markets import REFERENCE, SYMBOLS, Market, Pick, a_rule
@@ -162,3 +162,15 @@ def play(pick: Pick, steps: int) -> Both:
 def test_the_engine_fires_as_the_oracle_says(seed, steps) -> None:
     """A shorter series of the same seed is the beginning of the longer one, so that what is found can be shrunk."""
     play(random.Random(seed).choice, steps).agree()
+
+
+def test_one_silence_is_told_once_whoever_is_started_meanwhile() -> None:
+    rule = Rule(Kind.STALE, stale_after_s=60, mode=Mode.REPEAT)
+    alert, fires = Watched(1, "ABC", rule, first_phase(Kind.STALE), 1, 3, 0), []
+    for second in range(400):
+        if second % 100 == 0:
+            engine, alert = Engine(), copy(alert)
+            engine.load([alert])
+        effects = engine.on_clock(second * 1_000_000, lambda _symbol, _last: 0)
+        fires += [second for effect in effects if effect.fires]
+    assert fires == [60]
