@@ -125,6 +125,7 @@ def test_alerts_are_found_by_person_and_symbol_and_by_what_is_asked_of_them(clie
     for _ in range(admin.NOISY + 1):
         make_fire(noisy)
     make_channel(alice)
+    unconfirmed = make_channel(bob, state="unconfirmed")
 
     assert listed(client, "alert") == [old.pk, quiet.pk, noisy.pk]
     assert listed(client, "alert", state="deleted") == [gone.pk]
@@ -136,6 +137,7 @@ def test_alerts_are_found_by_person_and_symbol_and_by_what_is_asked_of_them(clie
     assert listed(client, "alert", does="noisy") == [noisy.pk]
     assert listed(client, "alert", does="never") == [quiet.pk]
     assert listed(client, "alert", does="unheard") == [old.pk]
+    assert listed(client, "channel", state__exact="unconfirmed") == [unconfirmed.pk]
 
 
 def test_an_alert_says_its_rule_in_words_and_leads_to_its_fires(client, staff, story):
