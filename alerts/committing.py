@@ -67,12 +67,32 @@ class Told(NamedTuple):
     created_at: datetime
 
 
-@dataclass
 class Written:
-    """`claimed` alerts went along; of the others somebody else has decided since."""
+    """`claimed` alerts went along; of the others somebody else has decided since. `told` is what was written of them.
 
-    claimed: set[int]
-    told: list[Notification]
+    Notifications are made of their rows when they are asked for: after the commit, which must not wait for that.
+    """
+
+    def __init__(self, claimed: set[int], told: list[Notification]) -> None:
+        self.claimed = claimed
+        self._told = told
+        self._rows: list[tuple[Any, ...]] = []
+
+    @property
+    def told(self) -> list[Notification]:
+        rows, self._rows = self._rows, []
+        self._told += [_notification(Told(*row), alert_id) for alert_id, *row in rows]
+        return self._told
+
+    def take(self, rows: list[tuple[Any, ...]]) -> None:
+        """What the statement has returned."""
+        self.claimed.update(row[0] for row in rows)
+        self._rows += [row for row in rows if row[1] is not None]
+
+    def add(self, more: Written) -> None:
+        self.claimed |= more.claimed
+        self._told += more._told
+        self._rows += more._rows
 
 
 @lru_cache(maxsize=1)
@@ -109,15 +129,10 @@ def commit(
         if not _save(shard, epoch, reached):
             raise LeaseLost
         if effects:
-            _add(written, write(effects, reached.named(shard)))
+            written.add(write(effects, reached.named(shard)))
         for correction in corrections:
-            written.told += retraction.retract(correction)
+            written.told.extend(retraction.retract(correction))
     return written
-
-
-def _add(written: Written, more: Written) -> None:
-    written.claimed |= more.claimed
-    written.told += more.told
 
 
 def _save(shard: str, epoch: int, reached: Reached) -> bool:
@@ -146,10 +161,7 @@ def write(
         cursor.execute("SET LOCAL enable_seqscan = off")
         for parameters in _prepared(list(_rounds(effects, most)), position):
             cursor.execute(statement(), {**parameters, "edited_at": edited_at})
-            for alert_id, *row in cursor.fetchall():
-                written.claimed.add(alert_id)  # type: ignore[arg-type]
-                if row[0] is not None:
-                    written.told.append(_notification(Told(*row), alert_id))  # type: ignore[arg-type]
+            written.take(cursor.fetchall())
     return written
 
 

@@ -131,8 +131,7 @@ def _look(window: Window, after: int) -> _Found:
 
 def _tell(done: Written, found: _Found) -> None:
     """After the commit."""
-    done.claimed |= found.written.claimed
-    done.told += found.written.told
+    done.add(found.written)
     if found.effects:
         telling.tell_and_wait(found.effects, found.written)
 
