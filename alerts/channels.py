@@ -52,8 +52,8 @@ FIELDS = (
 def create(user: User, fields: Mapping[str, Any]) -> Channel:
     """`kind` and `address`, and whatever else is given. Raises InvalidRule and ChannelLimit.
 
-    A browser that is known already is not made again: its subscription is renewed. An e-mail address that is not the
-    user's own is asked to confirm it and gets nothing else before.
+    A browser that is known already is not made again: its subscription is renewed. An e-mail address that the
+    account has not proven to be its own is asked to confirm it and gets nothing else before.
     """
     kind, destination, values = _read_new(fields)
     with transaction.atomic():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core import signing
 from django.db import transaction
@@ -34,9 +35,11 @@ EXPIRED = "This link was good for three days. Whoever made the channel can have 
 
 
 def first_state(owner: User, kind: str, address: str) -> ChannelState:
-    """Of a channel whose address is new: whoever has the account has its address."""
-    is_own = address.casefold() == owner.email.casefold()
-    return ChannelState.UNTRIED if kind != ChannelKind.EMAIL or is_own else ChannelState.UNCONFIRMED
+    """Of a channel whose address is new. That it is the account's proves nothing: anybody can sign up with it."""
+    if kind != ChannelKind.EMAIL:
+        return ChannelState.UNTRIED
+    proven = EmailAddress.objects.filter(user=owner, email__iexact=address, verified=True).exists()
+    return ChannelState.UNTRIED if proven else ChannelState.UNCONFIRMED
 
 
 # --- asking

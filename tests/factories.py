@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 
+from allauth.account.models import EmailAddress
+
 from accounts.models import User
 from accounts.tiers import Tier
 from alerts.kinds import DIRECTIONS, Kind, Phase, first_phase
@@ -31,6 +33,11 @@ def make_user(username: str = "", tier: str = Tier.FREE.value, password: str | N
         user.set_password(password)
     user.save()
     return user
+
+
+def prove_address(user: User) -> None:
+    """The account's address is known to be the user's."""
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
 
 
 def make_staff(username: str = "staff") -> User:

@@ -1,4 +1,4 @@
-"""Addresses that are not the user's own: nothing goes there before somebody who reads them says so."""
+"""E-mail addresses that nobody has proven: nothing goes there before somebody who reads them says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alerts.errors import BadLink, TooManyConfirmations, Unconfirmed
 from alerts.models import Channel, ChannelState, Delivery, Notification
 from core import egress
 from tests.alerts.mailing import FakeSender, StillClock, drain, make_channel, make_notification, states
-from tests.factories import make_user
+from tests.factories import make_user, prove_address
 
 pytestmark = pytest.mark.django_db
 
@@ -65,9 +65,15 @@ def reason(link: str) -> str:
 
 
 @pytest.mark.parametrize("address", ["ada@example.com", "ADA@Example.com"])
-def test_the_users_own_address_needs_no_confirmation(user, sender, address):
+def test_an_address_that_the_account_has_proven_needs_no_confirmation(user, sender, address):
+    prove_address(user)
     assert state_of(make(user, address)) == "untried"
     assert sender.messages == []
+
+
+def test_that_an_account_was_made_with_an_address_proves_nothing(user, sender):
+    assert state_of(make(user, "ada@example.com")) == "unconfirmed"
+    assert len(links(sender)) == 1
 
 
 def test_a_webhook_needs_no_confirmation(user, sender, monkeypatch):
@@ -354,6 +360,7 @@ def test_a_confirmed_channel_that_moves_has_to_be_confirmed_again(user, sender, 
 
 
 def test_going_back_to_the_own_address_needs_none(user, sender):
+    prove_address(user)
     made = make(user)
 
     channels.edit(made, {"address": "ada@example.com"})

@@ -16,7 +16,7 @@ from alerts.deliveries.base import Outcome
 from alerts.errors import TooManyTests
 from alerts.models import Channel
 from core import clock, egress
-from tests.factories import make_user
+from tests.factories import make_user, prove_address
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +29,7 @@ def _no_name_server_is_asked(monkeypatch) -> None:
 @pytest.fixture
 def alice(client: Client):
     user = make_user("alice")
+    prove_address(user)
     client.force_login(user)
     return user
 

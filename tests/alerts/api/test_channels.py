@@ -11,7 +11,7 @@ from alerts import channels
 from alerts.deliveries.base import Outcome
 from alerts.models import Channel, Delivery, Notification
 from core import egress
-from tests.factories import make_user
+from tests.factories import make_user, prove_address
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +32,7 @@ def _every_name_is_known(monkeypatch):
 @pytest.fixture
 def alice(client):
     user = make_user("alice")
+    prove_address(user)
     client.force_login(user)
     return user
 
