@@ -7,8 +7,8 @@ import re
 import sys
 from typing import Any
 
-# Whoever has the link from the mail can confirm the address of a channel.
-LINK = re.compile(r"(/account/channels/confirm/)[^/?\s]+")
+# Whoever has the link from the mail can confirm the address of a channel, or set a new password.
+LINK = re.compile(r"(/account/(?:channels/confirm|password/reset/key)/)[^/?\s]+")
 
 
 def without_trace(record: logging.LogRecord) -> bool:

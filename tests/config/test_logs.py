@@ -28,14 +28,15 @@ def test_what_goes_wrong_otherwise_keeps_its_trace(caplog):
     assert "Traceback" in caplog.text
 
 
-def test_the_link_that_confirms_an_address_is_in_no_log(monkeypatch, caplog):
+@pytest.mark.parametrize("way", ["channels/confirm", "password/reset/key"])
+def test_a_link_of_a_mail_is_in_no_log(monkeypatch, caplog, way):
     written = StringIO()
 
     class Generator(access.AccessLogGenerator):
         """Changed instead of the real one."""
 
     monkeypatch.setattr(access, "AccessLogGenerator", Generator)
-    path = "/account/channels/confirm/SECRET:x_-y/"
+    path = f"/account/{way}/SECRET:x_-y/"
     said = {"method": "GET", "path": path, "status": 200, "client": "127.0.0.1:5", "size": 7}
     logs.hide_queries()
     caplog.set_level("INFO", "uvicorn.access")
@@ -43,8 +44,14 @@ def test_the_link_that_confirms_an_address_is_in_no_log(monkeypatch, caplog):
     Generator(written)("http", "complete", said)
     logging.getLogger("uvicorn.access").info('%s - "%s %s" %d', "127.0.0.1:5", "GET", path, 200)
 
-    assert '"GET /account/channels/confirm/…/" 200 7' in written.getvalue()
-    assert '"GET /account/channels/confirm/…/" 200' in caplog.text
+    assert f'"GET /account/{way}/…/" 200 7' in written.getvalue()
+    assert f'"GET /account/{way}/…/" 200' in caplog.text
+
+
+@pytest.fixture
+def loaded() -> None:
+    """What a server loads; it sets logging up anew, so not within the test that listens."""
+    import config.asgi  # noqa: F401, PLC0415 -- likewise
 
 
 @pytest.mark.parametrize(
@@ -67,9 +74,9 @@ def test_the_link_that_confirms_an_address_is_in_no_log(monkeypatch, caplog):
         ),
     ],
 )
-def test_what_a_server_says_of_a_request_has_no_query_in_which_a_key_may_stand(caplog, name, said, arguments):
-    import config.asgi  # noqa: F401, PLC0415 -- what a server loads
-
+def test_what_a_server_says_of_a_request_has_no_query_in_which_a_key_may_stand(
+    loaded, caplog, name, said, arguments
+):
     caplog.set_level("INFO", name)
     logging.getLogger(name).info(said, *arguments)
 
