@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from alerts import levels, sweep
+from alerts import levels, splits, sweep
 from alerts.conditions import moment
 from alerts.engine import Engine, Watched
 from alerts.kinds import Kind
@@ -53,8 +53,12 @@ class Knowledge:
     # --- the days before
 
     async def renew(self) -> None:
-        """What the days before say of each ticker that is compared with them; also a new day, or a split."""
+        """What the days before say of each ticker that is compared with them; also a new day, or a split.
+
+        Beat has thresholds follow a split each minute; on that morning it must not be missed because beat is down.
+        """
         await in_thread(market_hours.refresh)
+        await in_thread(splits.follow)
         lanes = self._engine.lanes
         symbols = [
             symbol for symbol, lane in lanes.items() if any(which.kind in COMPARED for which in lane.books)

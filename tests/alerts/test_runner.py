@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from alerts import evidence, rules
 from alerts.kinds import Kind
 from alerts.models import Alert, Notification, NotificationKind, Outbox, Position, Trigger
+from core import clock
 from core.database import in_thread
 from core.redis import client
 from marketdata.accepted import key_of
+from marketdata.models import CorporateAction
 from marketdata.quotes import Correction
+from marketdata.splits import today
 from tests.alerts.ticking import TickStream, fires, running
 from tests.factories import make_alert, make_ticker, make_user
 
@@ -246,3 +250,20 @@ async def test_of_two_runners_one_decides(runner, stream):
     stream.send("AAPL", "101.00")
     await runner.read_all(stream)
     await fires_are(runner, (alert.pk, 1, Decimal(101)))
+
+
+async def test_a_threshold_follows_its_split_though_nothing_else_runs(transactional_db, stream, monkeypatch):
+    def split() -> Alert:
+        alert = make_alert(make_user(), make_ticker("AAPL"), Kind.ABOVE, "200", mode="repeat")
+        Alert.objects.filter(pk=alert.pk).update(splits_until=today() - timedelta(days=1))
+        CorporateAction.objects.create(
+            ticker=alert.ticker, kind="split", ex_date=today(), split_from=1, split_to=4, provider="hand",
+            loaded_at=clock.now(),
+        )  # fmt: skip
+        return alert
+
+    alert = await in_thread(split)
+    async with running(monkeypatch) as made:
+        await made.is_ready()
+    await in_thread(alert.refresh_from_db)
+    assert (alert.threshold, alert.version) == (Decimal(50), 2)
