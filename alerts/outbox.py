@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from alerts.kinds import Priority
 from alerts.models import Notification, NotificationKind, Outbox
 from core import clock, metrics
+from core.outages import DATABASE_ERRORS
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +101,10 @@ def wake() -> None:
 
     Never waits and never raises: another thread asks, a few times a second at most.
     """
-    transaction.on_commit(_waker.ask, robust=True)
+    try:
+        transaction.on_commit(_waker.ask, robust=True)
+    except DATABASE_ERRORS:  # outside of a transaction Django looks for a connection to find that out
+        _waker.ask()
 
 
 class _Waker:

@@ -105,6 +105,14 @@ TEMPLATES = [
 ]
 
 # --- PostgreSQL: the truth. A pool per process; an open socket holds no connection.
+# A server that vanished without a word is noticed within seconds, not when TCP gives up, which takes hours. (A Unix
+# socket has no such options, and ignores them.)
+DATABASE_KEEPALIVE = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 DATABASE_POOL = {"min_size": 0, "max_size": 20, "max_idle": 30, "timeout": 2}
 if DATABASE_URL:
     _database = env.database("DATABASE_URL")
@@ -115,7 +123,12 @@ DATABASES = {
         **_database,
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**_database.get("OPTIONS", {}), "connect_timeout": 2, "pool": DATABASE_POOL},
+        "OPTIONS": {
+            **DATABASE_KEEPALIVE,
+            **_database.get("OPTIONS", {}),
+            "connect_timeout": 2,
+            "pool": DATABASE_POOL,
+        },
     },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

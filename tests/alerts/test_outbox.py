@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from alerts import outbox, tasks, telling
@@ -240,3 +240,16 @@ def _refuse(**_) -> None:
     from kombu.exceptions import OperationalError  # noqa: PLC0415 -- as it comes from the broker
 
     raise OperationalError("away")
+
+
+def test_a_database_that_is_away_does_not_keep_the_sender_from_being_asked(monkeypatch):
+    """Outside of a transaction Django asks for a connection first."""
+    asked = []
+
+    def away(*_, **__):
+        raise OperationalError("away")
+
+    monkeypatch.setattr(transaction, "on_commit", away)
+    monkeypatch.setattr(outbox._waker, "ask", lambda: asked.append(True))
+    outbox.wake()
+    assert asked == [True]
