@@ -12,7 +12,6 @@ from django.db.models import Q
 
 from alerts import evidence
 from alerts.conditions import beyond, moment
-from alerts.kinds import Rule
 from alerts.models import Notification, NotificationKind, Outbox, Trigger
 from alerts.wording import retraction_words
 from core import clock
@@ -55,18 +54,22 @@ def _retract(trigger: Trigger, correction: Correction) -> Notification | None:
         reason = f"The trade at {price_text(trigger.price or correction.was)} was cancelled."  # type: ignore[arg-type]
     else:
         reason = f"The trade was corrected to {price_text(correction.price)}."
-    rule = evidence.rule_of(trigger.rule)
-    stands = correction.price is not None and trigger.tick is not None and _still(rule, trigger, correction)
+    stands = correction.price is not None and trigger.tick is not None and _still(trigger, correction)
     now = None if stands else clock.now()
     if not Trigger.objects.filter(pk=trigger.pk, retraction="").update(retraction=reason, retracted_at=now):
         return None
     return None if now is None else tell(trigger, correction.symbol, reason)
 
 
-def _still(rule: Rule, trigger: Trigger, correction: Correction) -> bool:
+def _still(trigger: Trigger, correction: Correction) -> bool:
+    """Evidence that another version has written, and that cannot be evaluated again, bears nothing out."""
     assert trigger.tick is not None
-    value = evidence.value_of(rule, {**trigger.tick, "price": str(correction.price)}, trigger.extra)
-    return value is not None and beyond(rule, value)
+    try:
+        rule = evidence.rule_of(trigger.rule)
+        value = evidence.value_of(rule, {**trigger.tick, "price": str(correction.price)}, trigger.extra)
+        return value is not None and beyond(rule, value)
+    except (KeyError, ValueError, TypeError, ArithmeticError):
+        return False
 
 
 @transaction.atomic
