@@ -5,7 +5,8 @@ missed: while the process was down, or in a hole of the tick stream. Only levels
 crossings); what else an alert can look at is decided by ticks alone.
 
 Guarantees: a level that a settled minute has exceeded fires once, whoever sweeps at the same time; an alert that was
-made, edited or armed within a minute never fires for it; the window stays until the commit that has looked through it.
+made, edited, armed or wanted again within a minute never fires for it; the window stays until the commit that has
+looked through it.
 """
 
 from __future__ import annotations

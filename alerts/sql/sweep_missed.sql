@@ -2,7 +2,8 @@
 --
 -- They are locked in the order of their ids, and with a plain lock: where an edit comes first it is waited for, and what
 -- it has left is looked at (SKIP LOCKED would lose the alert for good, as the next window begins after the bar).
--- An alert that is not yet restated for a split of its ticker has no say.
+-- An alert that is not yet restated for a split of its ticker has no say. Nor counts the minute in which its snooze or its
+-- cooldown ends: whether the level was exceeded before or after that, nobody can tell.
 WITH held AS MATERIALIZED (
     SELECT alert.* FROM alerts_alert AS alert
      WHERE alert.id = ANY (%(ids)s::bigint[]) AND alert.active AND alert.phase = 1 AND alert.direction <> 0
@@ -24,12 +25,16 @@ SELECT held.id, true, ticker.symbol, held.kind, held.threshold, held.lower, held
                  THEN '{(,)}'::tstzmultirange ELSE %(regular)s::tstzmultirange END AS regular
      OFFSET 0) AS hours
  CROSS JOIN LATERAL (
+     SELECT greatest(held.snoozed_until, held.last_fired_at + make_interval(secs => held.cooldown_s)) AS since
+     OFFSET 0) AS wanted
+ CROSS JOIN LATERAL (
      SELECT bar.start, bar.low, bar.high FROM marketdata_minutebar AS bar
       WHERE bar.ticker_id = held.ticker_id
         AND bar.start >= greatest(%(since)s::timestamptz - hours.late, held.armed_at)
         AND bar.start < %(until)s::timestamptz - hours.late
         AND CASE WHEN held.direction = 1 THEN bar.high > held.threshold ELSE bar.low < held.threshold END
         AND (held.sessions = 'extended' OR bar.start <@ hours.regular)
+        AND (wanted.since > bar.start AND wanted.since < bar.start + interval '1 minute') IS NOT TRUE
       ORDER BY bar.start LIMIT 1) AS bar
  WHERE NOT EXISTS (
      SELECT 1 FROM marketdata_corporateaction AS split

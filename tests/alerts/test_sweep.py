@@ -354,8 +354,9 @@ def test_an_alert_that_is_not_yet_restated_for_a_split_is_left_out(ticker):
     "fields",
     [
         {"expires_at": BAR + 30 * SECOND},
-        {"snoozed_until": BAR + 30 * SECOND},
-        {"last_fired_at": BAR - 20 * SECOND, "cooldown_s": 40},
+        {"snoozed_until": BAR + MINUTE},
+        {"last_fired_at": BAR - 20 * SECOND, "cooldown_s": 80},
+        {"snoozed_until": BAR + 30 * SECOND, "last_fired_at": BAR - 20 * SECOND, "cooldown_s": 80},
         {"mode": Mode.DAILY.value, "last_fired_day": date(2026, 3, 2)},
     ],
 )
@@ -384,6 +385,34 @@ def test_at_the_edge_of_a_rule_the_fire_is_wanted(ticker, fields):
     bar(ticker)
 
     assert run() == 1
+
+
+IN_THE_MIDDLE = [
+    {"snoozed_until": BAR + 30 * SECOND},
+    {"snoozed_until": BAR + MINUTE - timedelta(microseconds=1)},
+    {"last_fired_at": BAR - 20 * SECOND, "cooldown_s": 40},
+]
+
+
+@pytest.mark.parametrize("fields", IN_THE_MIDDLE)
+def test_in_the_minute_in_which_a_fire_becomes_wanted_nothing_is_decided(ticker, fields):
+    alert = armed(ticker, **fields)
+    bar(ticker)
+
+    assert run() == 0
+
+    alert.refresh_from_db()
+    assert (alert.phase, alert.fire_seq, alert.armed_at) == (Phase.ARMED, 0, LONG_AGO)
+
+
+@pytest.mark.parametrize("fields", IN_THE_MIDDLE)
+def test_the_minute_after_it_fires(ticker, fields):
+    armed(ticker, **fields)
+    bar(ticker, high="105")
+    bar(ticker, high="102", start=BAR + MINUTE)
+
+    assert run() == 1
+    assert Trigger.objects.get().price == D(102)
 
 
 @pytest.mark.parametrize(("time_zone", "fires"), [("America/New_York", 1), ("Asia/Tokyo", 2), ("UTC", 2)])
