@@ -82,6 +82,8 @@ class Intake:
         right = self.acceptance.plausible(correction, now_us)
         if right is None or not self._put_right(right, now_us):
             self.counts[correction.provider].refuse(correction, UNKNOWN_CORRECTION)
+            if right is not None and _names_a_trade(right):
+                self.out.put_correction(right, now_us)  # alerts remember their trades for days
 
     def _put_right(self, correction: Correction, now_us: int) -> bool:
         """Whether the trade is known, be it only by its bar."""
@@ -94,3 +96,7 @@ class Intake:
             self.conflator.put(instead)
             self.out.put(replace(instead, size=0), now_us)  # no trade
         return True
+
+
+def _names_a_trade(correction: Correction) -> bool:
+    return bool(correction.trade_id) or correction.was is not None

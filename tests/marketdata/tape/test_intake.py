@@ -96,6 +96,55 @@ def test_a_correction_that_cannot_be_true_changes_neither_the_price_nor_a_bar(pr
     assert one.counts["first"].refused == {"unknown_correction": 1}
 
 
+def forgotten(one: Intake) -> None:
+    """The trade "busted" of some minutes ago, of which neither the last prices nor a bar know any more."""
+    minute = 60_000_000
+    one.take([tick("110", after_us=-4 * minute, trade_id="busted")], {"AAPL"}, NOW)
+    later = [tick("100", after_us=number * minute // 10, trade_id=str(number)) for number in range(-25, 1)]
+    one.take(later, {"AAPL"}, NOW)
+    waiting(one)
+    bars(one)
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        Correction("AAPL", "first", NOW, trade_id="busted"),
+        Correction("AAPL", "first", NOW - 240_000_000, was=Decimal(110)),
+        Correction("AAPL", "first", NOW, trade_id="busted", price=Decimal(101)),
+    ],
+)
+def test_alerts_hear_of_a_trade_that_is_taken_back_when_the_tape_has_forgotten_it(correction):
+    one, said = intake(), []
+    forgotten(one)
+    one.out.put_correction = lambda told, now_us: said.append((told, now_us))
+
+    one.take([correction], {"AAPL"}, NOW)
+
+    assert said == [(correction, NOW)]
+    assert (waiting(one), bars(one)) == ([], [])
+    assert one.counts["first"].refused == {"unknown_correction": 1}
+
+
+@pytest.mark.parametrize(
+    "correction",
+    [
+        Correction("AAPL", "first", NOW - 240_000_000),
+        Correction("AAPL", "first", NOW, trade_id="busted", price=Decimal("NaN")),
+        Correction("AAPL", "second", NOW, trade_id="busted"),
+        Correction("MSFT", "first", NOW, trade_id="busted"),
+    ],
+)
+def test_alerts_do_not_hear_what_names_no_trade_cannot_be_true_or_is_nobodys_business(correction):
+    one, said = intake(), []
+    forgotten(one)
+    one.out.put_correction = lambda told, _: said.append(told)
+
+    one.take([correction], {"AAPL"}, NOW)
+
+    assert said == []
+
+
 def test_a_corrected_price_is_rounded_in_the_bar_as_everywhere():
     one = intake()
     one.take([tick("100", trade_id="1"), tick("101", after_us=1, trade_id="2")], {"AAPL"}, NOW)

@@ -238,7 +238,7 @@ async def test_a_tick_that_was_held_comes_out_when_it_is_believed():
     assert (await read())[30:] == in_turn([tick(40, price="150"), tick(41, price="151")], NOW + 200)
 
 
-async def test_after_a_correction_the_price_before_is_said_again():
+async def test_after_a_correction_the_price_before_is_said_again_where_the_trade_was_known():
     out = Out(SHARD, 1, EPOCH)
     one = intake(out)
     one.take([tick(0, trade_id="1"), tick(1, price="101", trade_id="2")], {"AAPL"}, NOW)
@@ -247,10 +247,11 @@ async def test_after_a_correction_the_price_before_is_said_again():
     one.take([bust, unknown], {"AAPL", "MSFT"}, NOW + 2)
     await out.write()
 
-    first, second = await batches()
+    first, second, third = await batches()
     assert [str(tick.price) for tick in first.ticks] == ["100.00", "101"]
     assert second.corrections == [bust]
     assert [(str(one.price), one.rebased) for one in second.ticks] == [("100.00", True)]
+    assert (third.corrections, third.ticks) == ([unknown], [])
 
 
 # --- with a Redis that goes and comes
