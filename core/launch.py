@@ -23,6 +23,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 
 from core import clock, roles
+from core.addresses import Refused, parse
 from core.embedded import servers
 from core.embedded.postgres import Postgres
 from core.embedded.redis import Redis
@@ -31,6 +32,7 @@ from core.processes import StartError, bound_to_parent, leftovers, stop_all, tak
 from core.supervisor import READY_PATIENCE_S, STOP_SIGNALS, Plan, say
 
 LOOK_EVERY_S = 0.1
+EVERY_INTERFACE = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 -- known, not bound
 SETTINGS_CHECKS = ["marketdata", "alerts"]  # by name: the core imports no app above it
 
 
@@ -46,6 +48,17 @@ class Address:
         return (
             f"http://[{self.host}]:{self.port}/" if ":" in self.host else f"http://{self.host}:{self.port}/"
         )
+
+    @property
+    def public_url(self) -> str:
+        """With which links begin while nobody has said where people open the pages: all interfaces are no name."""
+        here = f"http://localhost:{self.port}"
+        if self.is_loopback or self.host in EVERY_INTERFACE:
+            return here
+        try:
+            return parse(self.url).origin
+        except Refused:
+            return here  # such as an address with its interface, which no link can hold
 
     @property
     def is_loopback(self) -> bool:
@@ -189,7 +202,14 @@ def become_supervisor(plan: Plan, lock: int) -> NoReturn:
     # Until the supervisor listens, a Ctrl-C waits.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     os.chdir(settings.BASE_DIR)
-    environment = {**os.environ, "DATA_DIR": str(settings.DATA_DIR)}
     sys.stdout.flush()
     argv = [sys.executable, "-m", "core.supervisor", str(reader)]
-    os.execve(argv[0], argv, environment)  # noqa: S606 -- no shell is wanted
+    os.execve(argv[0], argv, environment_of(Address(*plan.address)))  # noqa: S606 -- no shell is wanted
+
+
+def environment_of(address: Address) -> dict[str, str]:
+    """Of all children: what this program was given, and what only it knows."""
+    environment = {**os.environ, "DATA_DIR": str(settings.DATA_DIR)}
+    if not (os.environ.get("PUBLIC_URL") or os.environ.get("PUBLIC_URL_FILE")):
+        environment["PUBLIC_URL"] = address.public_url
+    return environment

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
 from datetime import timedelta
 
@@ -28,6 +29,39 @@ def test_an_address_knows_its_url_and_whether_others_can_reach_it(host, url, loo
     address = Address(host, 8000)
 
     assert (address.url, address.is_loopback) == (url, loopback)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://localhost:8234"),
+        ("::1", "http://localhost:8234"),
+        ("0.0.0.0", "http://localhost:8234"),
+        ("::", "http://localhost:8234"),
+        ("192.0.2.7", "http://192.0.2.7:8234"),
+        ("2001:db8::7", "http://[2001:db8::7]:8234"),
+        ("fe80::1%eth0", "http://localhost:8234"),
+        ("stocks.example.com", "http://stocks.example.com:8234"),
+    ],
+)
+def test_links_lead_to_where_the_pages_are(host, url, monkeypatch):
+    for name in ("PUBLIC_URL", "PUBLIC_URL_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    assert launch.environment_of(Address(host, 8234))["PUBLIC_URL"] == url
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "PUBLIC_URL_FILE"])
+def test_links_lead_to_where_the_operator_says(name, monkeypatch):
+    monkeypatch.delenv("PUBLIC_URL", raising=False)
+    monkeypatch.setenv(name, "https://stocks.example.com")
+
+    environment = launch.environment_of(Address("127.0.0.1", 8234))
+
+    assert (environment.get("PUBLIC_URL"), environment[name]) == (
+        os.environ.get("PUBLIC_URL"),
+        "https://stocks.example.com",
+    )
 
 
 def test_a_taken_port_is_refused_by_number():
