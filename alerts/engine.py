@@ -1,9 +1,7 @@
 """Which alerts does this tick concern? All of them in one pass, whoever they belong to. Pure.
 
-An alert is quiet between two values: only beyond them can it fire or be armed again (`conditions.quiet`). Per ticker
-and series two heaps hold those edges, the nearest on top, so that a tick that reaches none of them costs two
-comparisons, whatever the number of alerts. One that is reached is taken out, decided by `conditions.step`, and put
-back with its new edges. Entries of alerts that have changed meanwhile are recognised by their ticket and dropped.
+A tick looks only for alerts whose edges it reaches (`books`): such a one is taken out, decided by `conditions.step`,
+and put back with its new edges. Seconds of silence are looked for in the same way.
 
 The engine never forgets a fire by itself: what it decides is an `Effect`, which `committing` writes.
 """
@@ -14,38 +12,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from heapq import heapify, heappop, heappush
+from heapq import heapify
 from typing import Any
 
 from alerts import conditions, evidence
-from alerts.conditions import AT_ONCE, NOWHERE, moment
-from alerts.kinds import Kind, Mode, Phase, Rule, Sessions
-from alerts.series import NO_REFERENCE, Against, Reference, Series, TickLike, Which, make, series_of
+from alerts.books import NEVER, Book, Lane, Watched
+from alerts.conditions import moment
+from alerts.kinds import Kind, Mode, Phase, Rule
+from alerts.series import NO_REFERENCE, Against, Reference, Series, TickLike, Which, series_of
 
-Entry = tuple[Decimal, int, int]
-NEVER = -1
-
-
-@dataclass(slots=True)
-class Watched:
-    """One alert as the engine knows it. Times are microseconds since 1970, 0: never.
-
-    `armed_us` is since when it has been in its phase: only later ticks count.
-    """
-
-    id: int
-    symbol: str
-    rule: Rule
-    phase: Phase
-    version: int
-    priority: int
-    armed_us: int
-    armed_price: Decimal | None = None
-    fire_seq: int = 0
-    last_fired_us: int = 0
-    last_fired_day: date | None = None
-    ticket: int = 0
-    """Which entries of the heaps are its own."""
+__all__ = ["Effect", "Engine", "Watched", "facts"]
 
 
 @dataclass(slots=True)
@@ -78,93 +54,6 @@ class Effect:
     def is_last(self) -> bool:
         """The alert is done."""
         return self.fires and self.rule.mode is Mode.ONCE
-
-
-class Book:
-    """The alerts of one ticker on one series."""
-
-    __slots__ = (
-        "alerts", "down", "high", "is_price", "low", "rebased_us", "regular_only", "series", "up", "value", "which",
-    )  # fmt: skip
-
-    def __init__(self, which: Which, reference: Reference) -> None:
-        self.which, self.series = which, make(which, reference)
-        self.is_price = which.kind == "price"
-        self.regular_only = which.sessions is Sessions.REGULAR
-        self.alerts: dict[int, Watched] = {}
-        self.up: list[Entry] = []
-        self.down: list[Entry] = []
-        self.high, self.low = NOWHERE, -NOWHERE
-        self.value: Decimal | None = None
-        self.rebased_us = NEVER
-
-    def begin_anew(self, at_us: int) -> None:
-        """The price stands on another base, also where the tick that says so is of no session that counts here: the
-        next one that counts has not moved, for alerts that were armed before."""
-        self.series.forget()
-        self.rebased_us = at_us
-
-    def follow(self, tick: TickLike) -> Decimal | None:
-        """The value after this tick, if something may happen at it."""
-        value = self.value = tick.price if self.is_price else self.series.value(tick)
-        return value if value is not None and (value > self.high or value < self.low) else None
-
-    def place(self, alert: Watched, *, push: Callable[[list[Entry], Entry], None] = heappush) -> None:
-        alert.ticket += 1
-        below, above = conditions.quiet(alert.rule, alert.phase, self.value)
-        if (below, above) == AT_ONCE:
-            below, above = None, -NOWHERE
-        if above is not None:
-            push(self.up, (above, alert.id, alert.ticket))
-        if below is not None:
-            push(self.down, (-below, alert.id, alert.ticket))
-
-    def measure(self) -> None:
-        """The nearest edges; entries whose alert has changed are thrown away on the way."""
-        self._clean(self.up)
-        self._clean(self.down)
-        self.high = self.up[0][0] if self.up else NOWHERE
-        self.low = -self.down[0][0] if self.down else -NOWHERE
-
-    def _clean(self, heap: list[Entry]) -> None:
-        if len(heap) > 2 * len(self.alerts) + 16:
-            heap[:] = [entry for entry in heap if self._owner(entry) is not None]
-            heapify(heap)
-        while heap and self._owner(heap[0]) is None:
-            heappop(heap)
-
-    def _owner(self, entry: Entry) -> Watched | None:
-        alert = self.alerts.get(entry[1])
-        return alert if alert is not None and alert.ticket == entry[2] else None
-
-    def take_reached(self, value: Decimal) -> list[Watched]:
-        """Take out the alerts for which something may happen at this value, each once."""
-        found: dict[int, Watched] = {}
-        while self.up and self.up[0][0] < value:
-            entry = heappop(self.up)
-            if (alert := self._owner(entry)) is not None:
-                found[alert.id] = alert
-        while self.down and -self.down[0][0] > value:
-            entry = heappop(self.down)
-            if (alert := self._owner(entry)) is not None:
-                found[alert.id] = alert
-        return list(found.values())
-
-
-class Lane:
-    """What is known of one ticker."""
-
-    __slots__ = ("books", "gap", "last", "last_regular")
-
-    def __init__(self) -> None:
-        self.books: dict[Which, Book] = {}
-        self.last: TickLike | None = None
-        self.last_regular: TickLike | None = None
-        self.gap = 0
-
-    def begin_anew(self, at_us: int) -> None:
-        for book in self.books.values():
-            book.begin_anew(at_us)
 
 
 class Engine:
@@ -336,9 +225,8 @@ class Engine:
     def on_clock(
         self, now_us: int, silent_since: Callable[[str, TickLike | None], int | None]
     ) -> list[Effect]:
-        """For alerts on quotes gone stale. `silent_since(symbol, last tick)` is from when silence counts, in
-        microseconds: not before the market opened; None: silence is normal now.
-        """
+        """For alerts on quotes gone stale, as things stood at `now_us`. `silent_since(symbol, last tick)` is from when
+        silence counts, in microseconds: not before the market opened; None: silence is normal now."""
         effects: list[Effect] = []
         for symbol in list(self._silent):
             lane = self.lanes.get(symbol)
@@ -355,6 +243,8 @@ class Engine:
     def _hear_silence(self, book: Book, now_us: int, since: int | None, lane: Lane) -> list[Effect]:
         effects = []
         for alert in list(book.alerts.values()):
+            if now_us < alert.armed_us:
+                continue  # newer than what was heard
             if alert.phase is Phase.WAITING and not _heard_since(lane, alert.armed_us):
                 continue  # one silence is told once, whoever was started meanwhile
             silent_us = 0 if since is None else max(0, now_us - max(since, alert.armed_us))

@@ -25,6 +25,8 @@ MINUTE = timedelta(minutes=1)
 # A price that was true so long before it came is no news: the last close at a weekend, say. Thinly traded tickers have
 # prices of some minutes ago all day long.
 OLDEST_US = 15 * 60 * 1_000_000
+# Whoever has not come to the end of the stream for so long may have lost ticks: no silence began before it did again.
+INTERRUPTED_US = 5_000_000
 # Minute bars are written ten seconds after their trades at the latest.
 SETTLED_US = 15 * 1_000_000
 COMPARED = (Kind.VOLUME.value, Kind.HIGH_52W.value, Kind.LOW_52W.value)
@@ -33,8 +35,10 @@ COMPARED = (Kind.VOLUME.value, Kind.HIGH_52W.value, Kind.LOW_52W.value)
 class Knowledge:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._began_us = clock.now_us()
         self._read_until_us = 0
+        self.heard_until_us = 0
+        """All that had been sent then is read; 0: not yet."""
+        self._heard_since_us = 0
         self._holes: list[tuple[int, int]] = []
 
     def is_mine(self, alert: Watched, shard: int, shards: int) -> bool:
@@ -112,13 +116,20 @@ class Knowledge:
 
     # --- silence
 
+    def heard_all(self, until_us: int) -> None:
+        """The end of the stream was reached: what had not come by then is silence, what comes later not yet."""
+        if until_us - self.heard_until_us > INTERRUPTED_US:
+            self._heard_since_us = until_us
+        self.heard_until_us = until_us
+
     def silent_since(self, symbol: str, last: TickLike | None) -> int | None:
-        """From when on silence counts: while the regular session is open, not from before it began."""
+        """From when on silence counts: while the regular session is open, not from before it began, nor from before
+        the last interruption was over."""
         now = clock.now()
         provider = freshness.provider_named(last.provider) if last is not None else None
         if freshness.session_from(provider, symbol, now) is not Session.REGULAR:
             return None
-        since = max(self._began_us, last.received_us if last is not None else 0)
+        since = max(self._heard_since_us, last.received_us if last is not None else 0)
         if freshness.market_from(provider, symbol) is Market.NEW_YORK:
             since = max(since, microseconds(market_hours.calendar().span_at(now).start))
         return since

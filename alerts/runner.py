@@ -203,11 +203,14 @@ class Term:
     # --- ticks
 
     async def _read(self) -> None:
+        asked_us = clock.now_us()
         batches = await accepted.read(
             self.shard, self.reached.entry, block_ms=READ_BLOCK_MS, count=READ_BATCHES
         )
         async with self._writing:
             effects = [effect for batch in batches for effect in self._take(batch)]
+            if len(batches) < READ_BATCHES:
+                self._known.heard_all(asked_us)
             corrections = [one for batch in batches for one in batch.corrections]
             reached = self._reached(batches[-1]) if batches else self.reached
             if effects or corrections or clock.monotonic() - self._saved_at >= SAVE_EVERY_S:
@@ -232,8 +235,9 @@ class Term:
         return effects
 
     async def _hear_silence(self) -> None:
+        """As of when all was read: during an outage the clock goes on, and what is not read yet is no silence."""
         async with self._writing:
-            effects = self.engine.on_clock(clock.now_us(), self._known.silent_since)
+            effects = self.engine.on_clock(self._known.heard_until_us, self._known.silent_since)
             if effects:
                 await self._commit(self.reached, effects)
 
