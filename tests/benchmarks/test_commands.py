@@ -15,6 +15,9 @@ from benchmarks.__main__ import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = {"name", "figures", "baseline", "ratio", "machine", "correct"}
 FIGURES = {
+    "alert_delivery": {
+        "browser_p50_ms", "browser_p95_ms", "email_p95_ms", "webhook_p95_ms", "burst_s", "burst_browser_s", "fires",
+    },
     "alert_pass": {
         "alerts", "tickers", "engine_us_per_tick", "sweep_0_ms", "sweep_10000_ms", "tick_to_commit_p95_ms",
         "accepted_to_commit_p95_ms", "load_s", "triggers", "rows_written", "explain",
@@ -39,6 +42,7 @@ FIGURES = {
     },
 }  # fmt: skip
 RATIO = {
+    "alert_delivery": "burst_vs_naive",
     "alert_pass": "sweep_vs_naive",
     "sharing": "unshared_vs_shared",
     "subscriptions": "vs_stored_counter",
