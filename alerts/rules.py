@@ -7,8 +7,8 @@ changes the condition arms the alert anew, as a new version: a fire that was dec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -25,7 +25,9 @@ from alerts.states import has_place, is_done, is_expired, takes_a_place
 from core import clock
 from marketdata import demand
 from marketdata.actions import today_of
+from marketdata.calendar import NEW_YORK
 from marketdata.lookup import get_quotes
+from marketdata.models import Quote as QuoteRow
 from marketdata.models import Ticker
 from marketdata.quotes import Quote
 from marketdata.symbols import canonical
@@ -62,7 +64,7 @@ def draft(user: User, fields: Mapping[str, Any]) -> Alert:
     now = clock.now()
     values = checking.checked(fields, now)
     values |= _priced(values, _reference(ticker.symbol, fields))
-    alert = Alert(user=user, ticker=ticker, splits_until=today_of(ticker), **_columns(values))
+    alert = Alert(user=user, ticker=ticker, splits_until=_in_shares_of(ticker), **_columns(values))
     _arm(alert, now)
     return alert
 
@@ -75,16 +77,25 @@ def edit(alert: Alert, fields: Mapping[str, Any]) -> Alert:
     _check_same_ticker(alert, fields)
     given = {name: fields[name] for name in checking.FIELDS if name in fields}
     reference = _reference(alert.ticker.symbol, given)
+    shares_of = _in_shares_of(alert.ticker)
     with transaction.atomic():
         owner = _lock_user(alert.user_id)
         row = _locked(alert.user_id, [alert.pk]).get()
         columns = _columns(_merged(row, given, reference))
         changed = {name for name, value in columns.items() if getattr(row, name) != value}
         if changed:
+            _follow_splits_from(row, changed, shares_of)
             _change(row, owner, {name: columns[name] for name in changed})
             row.save()
             _tell()
     return row
+
+
+def _follow_splits_from(row: Alert, changed: Collection[str], shares_of: date) -> None:
+    """An edge of a channel that stays may be in newer shares than the other one: it is not restated twice."""
+    if PRICES & set(changed):
+        stays = any(getattr(row, name) is not None and name not in changed for name in ("lower", "upper"))
+        row.splits_until = max(row.splits_until, shares_of) if stays else shares_of
 
 
 def _change(row: Alert, owner: User, columns: Mapping[str, Any]) -> None:
@@ -93,8 +104,6 @@ def _change(row: Alert, owner: User, columns: Mapping[str, Any]) -> None:
     for name, value in columns.items():
         setattr(row, name, value)
     row.edited_at = now
-    if PRICES & columns.keys():
-        row.splits_until = today_of(row.ticker)
     if not VERSIONED & columns.keys():
         return
     row.version += 1
@@ -310,6 +319,20 @@ def _reference(symbol: str, fields: Mapping[str, Any]) -> Decimal | None:
     if not isinstance(quote, Quote):
         raise NoPrice(symbol)
     return quote.price
+
+
+def _in_shares_of(ticker: Ticker) -> date:
+    """The day of the price that its owner sees: on the morning of a split that is still the one of before it."""
+    today, last = today_of(ticker), getattr(ticker, "quote", None)
+    if last is None or last.replay_date or _day_of(last) >= today:
+        return today
+    asked = get_quotes([ticker.symbol], patience_s=PRICE_PATIENCE_S, most_s=PRICE_PATIENCE_S)
+    quote = asked[ticker.symbol]
+    return min(today, _day_of(quote if isinstance(quote, Quote) else last))
+
+
+def _day_of(quote: Quote | QuoteRow) -> date:
+    return quote.as_of.astimezone(NEW_YORK).date()
 
 
 def _priced(values: Mapping[str, Any], reference: Decimal | None) -> dict[str, Decimal | None]:

@@ -14,7 +14,7 @@ from django.db import connections, transaction
 from accounts.models import User
 from accounts.profile import change_time_zone
 from accounts.tiers import LIMITS, Tier
-from alerts import loading, rules
+from alerts import loading, rules, splits
 from alerts.errors import AlertLimit, Expired, InvalidRule, NoPrice, UnknownTicker
 from alerts.kinds import Kind, Mode, Phase
 from alerts.models import Alert
@@ -22,8 +22,10 @@ from alerts.states import State, distance, in_state, state_of
 from core import clock
 from marketdata import cache, demand
 from marketdata.errors import InvalidSymbol
+from marketdata.models import CorporateAction
 from marketdata.quotes import NoQuote, Reason
 from tests.factories import make_alert, make_quote, make_ticker, make_user
+from tests.providers import make_quote as quoted
 
 pytestmark = pytest.mark.django_db
 
@@ -82,6 +84,96 @@ def test_of_a_replayed_ticker_splits_count_up_to_the_replayed_day(alice):
     alert = rules.create(alice, {**ABOVE, "symbol": "MSFT"})
 
     assert alert.splits_until == date(2012, 9, 12)
+
+
+MIDNIGHT = datetime(2026, 3, 4, 5, 0, tzinfo=UTC)
+NIGHT = MIDNIGHT + timedelta(minutes=30)  # of the ex-date in New York; the last price is yesterday's
+
+
+@pytest.fixture
+def split_today(at):
+    """IBM is split 4:1 on 4 March; its last price is of the evening before."""
+    at(NIGHT)
+    ticker = make_ticker("IBM")
+    make_quote(
+        ticker, "400", as_of=MIDNIGHT - timedelta(hours=6), received_at=NIGHT,
+        expires_at=NIGHT + timedelta(days=9), provider="alpaca",
+    )  # fmt: skip
+    CorporateAction.objects.create(
+        ticker=ticker, kind="split", ex_date=date(2026, 3, 4), split_from=1, split_to=4, provider="operator",
+        loaded_at=NIGHT,
+    )  # fmt: skip
+    return ticker
+
+
+def traded(ticker, at):
+    """The first trade after the split."""
+    at(NIGHT + timedelta(hours=9))
+    ticker.quote.price, ticker.quote.as_of = Decimal(100), NIGHT + timedelta(hours=9)
+    ticker.quote.expires_at = NIGHT + timedelta(days=9)
+    ticker.quote.save()
+
+
+def test_what_is_made_on_the_price_of_before_a_split_follows_it_once(split_today):
+    alert = rules.create(make_user("alice"), {"symbol": "IBM", "kind": "below", "threshold": "390"})
+
+    assert alert.splits_until == date(2026, 3, 3)
+    assert [splits.follow() for _ in range(3)] == [1, 0, 0]
+    alert.refresh_from_db()
+    assert (alert.threshold, alert.splits_until) == (Decimal("97.5"), date(2026, 3, 4))
+
+
+def test_what_is_made_on_the_first_price_after_a_split_stays(split_today, at):
+    traded(split_today, at)
+
+    rules.create(make_user("alice"), {"symbol": "IBM", "kind": "below", "threshold": "90"})
+
+    assert splits.follow() == 0
+    assert Alert.objects.get().threshold == Decimal(90)
+
+
+def test_the_price_that_is_shown_counts_though_the_stored_one_is_older(split_today, at, monkeypatch):
+    at(NIGHT + timedelta(hours=9))
+    shown = {"IBM": quoted("IBM", "100", as_of=NIGHT + timedelta(hours=9))}
+    monkeypatch.setattr(rules, "get_quotes", lambda *_, **__: shown)
+
+    rules.create(make_user("alice"), {"symbol": "IBM", "kind": "below", "threshold": "90"})
+
+    assert splits.follow() == 0
+
+
+def test_a_level_that_is_edited_on_the_price_of_before_a_split_follows_it_once(split_today):
+    """Although the level that it replaces had been restated already."""
+    alert = rules.create(make_user("alice"), {"symbol": "IBM", "kind": "below", "threshold": "300"})
+    splits.follow()
+
+    rules.edit(alert, {"threshold": "390"})
+
+    assert [splits.follow() for _ in range(3)] == [1, 0, 0]
+    assert Alert.objects.get().threshold == Decimal("97.5")
+
+
+def test_of_a_channel_an_edge_that_stays_is_not_restated_twice(split_today):
+    fields = {"symbol": "IBM", "kind": "leaves_channel", "lower": "360", "upper": "440"}
+    alert = rules.create(make_user("alice"), fields)
+    splits.follow()
+
+    rules.edit(alert, {"upper": "120"})
+
+    assert splits.follow() == 0
+    alert.refresh_from_db()
+    assert (alert.lower, alert.upper) == (Decimal(90), Decimal(120))
+
+
+def test_of_a_channel_that_is_not_restated_yet_both_edges_are(split_today):
+    fields = {"symbol": "IBM", "kind": "leaves_channel", "lower": "360", "upper": "440"}
+    alert = rules.create(make_user("alice"), fields)
+
+    rules.edit(alert, {"upper": "480"})
+
+    assert splits.follow() == 1
+    alert.refresh_from_db()
+    assert (alert.lower, alert.upper) == (Decimal(90), Decimal(120))
 
 
 @pytest.mark.parametrize(
