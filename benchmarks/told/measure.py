@@ -157,21 +157,32 @@ def _exchange_times() -> dict[int, float]:
 def _burst(result: Result, arrivals: Arrivals, tickers: list[Ticker], before: int) -> None:
     sent = _send([ticker.symbol for ticker in tickers])
     _wait(lambda: all(arrivals.count(way) >= before + BURST for way in WAYS))
-    priority = dict(Notification.objects.values_list("pk", "priority"))
+    rows = {
+        pk: (user, priority)
+        for pk, user, priority in Notification.objects.values_list("pk", "user", "priority")
+    }
     for way in WAYS:
         told = arrivals.order[way][before:]
         ends = [arrivals.ways[way][one][0] - sent for one in told]
-        critical = [arrivals.ways[way][one][0] - sent for one in told if priority[one] == 1]
+        critical = [arrivals.ways[way][one][0] - sent for one in told if rows[one][1] == 1]
         result.figures[f"burst_{way}_s"] = round(max(ends, default=PATIENCE_S), 2)
         result.figures[f"burst_{way}_critical_s"] = round(max(critical, default=PATIENCE_S), 2)
         # Senders work side by side: the last critical one may end after the first of the next priority.
-        first = told[: len(critical)]
-        share = sum(priority[one] == 1 for one in first) / max(1, len(first))
+        share = sum(rows[one][1] == 1 for one in told[: len(critical)]) / max(1, len(critical))
         result.figures[f"burst_{way}_critical_first_percent"] = round(100 * share, 1)
-        result.must(share >= 0.9, f"{way}: of the first ones only {share:.0%} were critical")
+    _judge_order(result, [rows[one] for one in arrivals.order["browser"][before:]])
     slowest = max(result.figures[f"burst_{way}_s"] for way in WAYS)
     result.figures["burst_s"], result.figures["fires"] = slowest, before + BURST
     result.bars.append(at_most(f"{BURST} fires of one moment are all in after s", slowest, 5.0))
+
+
+def _judge_order(result: Result, seen: list[tuple[Any, int]]) -> None:
+    """On each socket what is more urgent comes first."""
+    by_user: dict[Any, list[int]] = {}
+    for user, priority in seen:
+        by_user.setdefault(user, []).append(priority)
+    wrong = sum(priorities != sorted(priorities) for priorities in by_user.values())
+    result.must(wrong == 0, f"{wrong} of {len(by_user)} browsers did not get the critical ones first")
 
 
 def _judge(result: Result, arrivals: Arrivals, steady: int) -> None:
