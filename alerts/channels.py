@@ -109,6 +109,10 @@ def _renewed(channel: Channel, destination: Destination) -> Channel:
 def edit(channel: Channel, fields: Mapping[str, Any]) -> Channel:
     """Only what is given. Raises InvalidRule. What waited by the old quiet hours is looked at again at once."""
     kind = ChannelKind(channel.kind)
+    if fields.get("kind") not in (None, "", kind.value):
+        raise InvalidRule(
+            {"kind": FieldError("invalid", "A channel keeps its kind. Make another one for this.")}
+        )
     reading = Reading({name: value for name, value in fields.items() if name in (*FIELDS, "address")})
     if "address" in fields:
         reading.take(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,11 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from alerts import backtesting, checking, rules
-from alerts.api.base import AlertsView, ById, fields_of, paged, user_of
-from alerts.api.payloads import alert_payloads, backtest_payload, trigger_payload
+from alerts.api.base import AlertsView, ById, fields_of, known_fields_of, paged, user_of
+from alerts.api.payloads import ALERT_READ_ONLY, alert_payloads, backtest_payload, trigger_payload
 from alerts.api.queries import AlertsQuery, wanted_alerts
 from alerts.models import Alert, Trigger
 from core import clock
+
+ALERT_KEYS = frozenset({"symbol", *checking.FIELDS, *ALERT_READ_ONLY})
 
 
 class Alerts(AlertsView):
@@ -32,7 +34,7 @@ class Alerts(AlertsView):
         return response
 
     def post(self, request: Request) -> Response:
-        alert = rules.create(user_of(request), fields_of(request))
+        alert = rules.create(user_of(request), _rule_of(request))
         return Response(_told([alert])[0], status.HTTP_201_CREATED)
 
 
@@ -43,7 +45,7 @@ class OneAlert(AlertsView):
     def patch(self, request: Request, alert_id: int) -> Response:
         alert = alert_or_404(request, alert_id)
         try:
-            edited = rules.edit(alert, fields_of(request))
+            edited = rules.edit(alert, _rule_of(request))
         except Alert.DoesNotExist:  # deleted in between
             raise _not_found() from None
         return Response(_told([edited])[0])
@@ -104,8 +106,12 @@ class Backtest(AlertsView):
     """What a rule would have done; nothing is made, and it counts against no limit."""
 
     def post(self, request: Request) -> Response:
-        alert = rules.draft(user_of(request), fields_of(request))
+        alert = rules.draft(user_of(request), _rule_of(request))
         return Response(backtest_payload(backtesting.run(alert.ticker.symbol, alert.rule)))
+
+
+def _rule_of(request: Request) -> Mapping[str, Any]:
+    return known_fields_of(request, ALERT_KEYS)
 
 
 def alert_or_404(request: Request, alert_id: int) -> Alert:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from django.db.models import QuerySet
@@ -15,6 +15,9 @@ from rest_framework.views import APIView
 from accounts.models import User
 from alerts.checking import HIGHEST_ID
 from alerts.errors import InvalidRule
+
+# Of the names that a request should not have, so that the answer is no longer than an answer.
+UNKNOWN_TOLD, LONGEST_NAME = 20, 100
 
 
 class AlertsView(APIView):
@@ -36,6 +39,16 @@ def fields_of(request: Request) -> Mapping[str, Any]:
     if body is None or not isinstance(body, dict):
         raise ValidationError("Send an object with fields.", code="invalid")
     return body
+
+
+def known_fields_of(request: Request, known: Collection[str]) -> Mapping[str, Any]:
+    """The same, where a name that nobody knows, such as a misspelt one, is refused instead of meaning nothing."""
+    fields = fields_of(request)
+    unknown = [name for name in fields if name not in known][:UNKNOWN_TOLD]
+    if unknown:
+        told = ErrorDetail("There is no such field.", "unknown")
+        raise ValidationError({name[:LONGEST_NAME]: [told] for name in unknown})
+    return fields
 
 
 class ById(CursorPagination):

@@ -10,10 +10,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from alerts import channels, confirming
-from alerts.api.base import AlertsView, fields_of, user_of
+from alerts.api.base import AlertsView, known_fields_of, user_of
 from alerts.kinds import Priority
 from alerts.models import Channel, ChannelKind
 from marketdata.payload import time_text
+
+# What `channel_payload` tells besides what a client may write, and the secret that is told once.
+READ_ONLY = (
+    "id", "label", "state", "last_success_at", "last_error", "last_error_at", "failures_in_a_row", "created_at",
+    "secret",
+)  # fmt: skip
+KEYS = frozenset({"kind", "address", "is_enabled", *channels.FIELDS, *READ_ONLY})
 
 
 class Channels(AlertsView):
@@ -26,7 +33,7 @@ class Channels(AlertsView):
 
     def post(self, request: Request) -> Response:
         """The secret that a webhook's messages are signed with is in this answer and nowhere else."""
-        row = channels.create(user_of(request), fields_of(request))
+        row = channels.create(user_of(request), known_fields_of(request, KEYS))
         secret = {"secret": row.secret} if row.kind == ChannelKind.WEBHOOK else {}
         return Response({**channel_payload(row), **secret}, status.HTTP_201_CREATED)
 
@@ -37,7 +44,7 @@ class OneChannel(AlertsView):
 
     def patch(self, request: Request, channel_id: int) -> Response:
         row = channel_or_404(request, channel_id)
-        fields = fields_of(request)
+        fields = known_fields_of(request, KEYS)
         enabled = fields.get("is_enabled", row.is_enabled)
         if not isinstance(enabled, bool):
             raise ValidationError({"is_enabled": "Write true or false."}, code="invalid")

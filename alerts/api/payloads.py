@@ -19,6 +19,11 @@ from marketdata.lookup import stored_quotes
 from marketdata.payload import time_text
 from marketdata.quotes import NoQuote, Quote, price_text
 
+# What `alert_payloads` tells besides what a client may write; sent back, it changes nothing.
+ALERT_READ_ONLY = (
+    "id", "reference_price", "snoozed_until", "state", "summary", "price", "distance_percent", "version", "fires",
+    "last_fired_at", "armed_at", "edited_at", "created_at",
+)  # fmt: skip
 # Of a back-test; all of them are counted.
 FIRES_TOLD = 500
 

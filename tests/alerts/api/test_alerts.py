@@ -161,21 +161,7 @@ def test_over_the_limit_nothing_is_made(client, alice):
 
 
 def test_what_a_client_may_not_set_is_ignored(client, alice):
-    bob = make_user("bob")
-
-    post(
-        client,
-        ALERTS,
-        {
-            **ABOVE,
-            "user": str(bob.pk),
-            "user_id": str(bob.pk),
-            "id": 777,
-            "version": 9,
-            "fire_seq": 5,
-            "active": False,
-        },
-    )
+    post(client, ALERTS, {**ABOVE, "id": 777, "version": 9, "fires": 5, "state": "paused"})
 
     alert = Alert.objects.get()
     assert (alert.user, alert.pk == 777, alert.version, alert.fire_seq, alert.active) == (
@@ -185,6 +171,31 @@ def test_what_a_client_may_not_set_is_ignored(client, alice):
         0,
         True,
     )
+
+
+def test_a_field_that_nobody_knows_is_refused_and_nothing_is_changed(client, alice, ibm):
+    bob = make_user("bob")
+    alert = make_alert(alice, ibm, note="kept")
+    wrong = {"treshold": 5, "user_id": str(bob.pk), "active": False}
+
+    answers = [
+        post(client, ALERTS, {**ABOVE, **wrong}),
+        post(client, f"{ALERTS}backtest/", {**ABOVE, **wrong}),
+        client.patch(
+            f"{ALERTS}{alert.pk}/", json.dumps({"note": "x", **wrong}), content_type="application/json"
+        ),
+    ]
+
+    assert [fields_wrong(answer) for answer in answers] == [dict.fromkeys(wrong, "unknown")] * 3
+    assert Alert.objects.get().note == "kept"
+
+
+def test_names_of_fields_are_told_in_measure(client, alice):
+    many = {f"{number:03}" + "x" * 1000: 0 for number in range(500)}
+
+    wrong = fields_wrong(post(client, ALERTS, {**ABOVE, **many}))
+
+    assert (len(wrong), {len(name) for name in wrong}) == (20, {100})
 
 
 def test_a_program_with_a_key_may_make_alerts(alice):

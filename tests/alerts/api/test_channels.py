@@ -137,18 +137,41 @@ def test_a_channel_is_edited_and_switched(client, alice):
 
 
 def test_what_a_client_may_not_set_is_ignored(client, alice):
-    bob = make_user("bob")
-
-    post(
-        client,
-        CHANNELS,
-        {**WEBHOOK, "user": str(bob.pk), "secret": "mine", "state": "ok", "id": 777, "label": "x"},
-    )
+    post(client, CHANNELS, {**WEBHOOK, "secret": "mine", "state": "ok", "id": 777, "label": "x"})
 
     row = Channel.objects.get()
     assert (row.user, row.secret == "mine", row.state, row.pk == 777, row.label == "x") == (
         alice, False, "untried", False, False,
     )  # fmt: skip
+
+
+def test_a_field_that_nobody_knows_is_refused_and_nothing_is_changed(client, alice):
+    made = post(client, CHANNELS, {**EMAIL, "nmae": "mail", "user": "bob"})
+    told = post(client, CHANNELS, EMAIL).json()
+    changed = client.patch(
+        f"{CHANNELS}{told['id']}/", '{"name": "x", "is_enable": false}', content_type="application/json"
+    )
+
+    assert fields_wrong(made) == {"nmae", "user"}
+    assert [error["code"] for error in made.json()["errors"]] == ["unknown"] * 2
+    assert fields_wrong(changed) == {"is_enable"}
+    assert client.get(f"{CHANNELS}{told['id']}/").json() == told
+
+
+def test_the_answer_sent_back_changes_nothing(client, alice):
+    told = post(client, CHANNELS, WEBHOOK).json()
+
+    answer = patch(client, Channel.objects.get(), told)
+
+    assert (answer.status_code, {**answer.json(), "secret": told["secret"]}) == (200, told)
+    assert Channel.objects.get().secret == told["secret"]
+
+
+def test_a_channel_keeps_its_kind(client, alice):
+    post(client, CHANNELS, WEBHOOK)
+
+    assert fields_wrong(patch(client, Channel.objects.get(), {"kind": "slack", "name": "x"})) == {"kind"}
+    assert (Channel.objects.get().kind, Channel.objects.get().name == "x") == ("webhook", False)
 
 
 def test_a_channel_is_removed(client, alice):
