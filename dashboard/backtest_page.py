@@ -30,6 +30,8 @@ from marketdata.series import bar_of, shown_days
 
 # Rows of the table view.
 SHOWN_FIRES = 100
+# What fires less often needs no band.
+FEWEST_FOR_A_BAND = 3
 WHOLE_YEAR_DAYS = 350
 MISSING = {
     Why.NO_BARS: (
@@ -66,6 +68,8 @@ class BacktestView:
     band: str = ""
     band_count: int = 0
     own_band: str = ""
+    is_once: bool = False
+    """A band is for what fires again: taking it changes that too."""
     warning: str = ""
     source: str = ""
     remark: str = ""
@@ -107,6 +111,7 @@ def _view(result: Result, rule: Rule, closes: Sequence[tuple[date, Decimal]], zo
         band=number(band),
         band_count=band_count,
         own_band=number(rule.rearm_band) if rule.rearm_band else "",
+        is_once=rule.mode is Mode.ONCE,
         warning=_warning(result) if result.advice.warning else "",
         source=SOURCES[result.source].format(formats.day(result.since), formats.day(result.until)),
         remark="Counted as if it were armed again after each time." if rule.mode is Mode.ONCE else "",
@@ -119,6 +124,8 @@ def _view(result: Result, rule: Rule, closes: Sequence[tuple[date, Decimal]], zo
 def _band(result: Result) -> tuple[Decimal | None, int]:
     """A re-arm band that is worth a try: what is advised, else the narrowest that leaves half of the fires."""
     advice = result.advice
+    if len(result.fires) < FEWEST_FOR_A_BAND:
+        return None, 0
     if advice.band is not None:
         return advice.band, advice.fires or 0
     half = len(result.fires) / 2

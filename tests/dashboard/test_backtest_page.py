@@ -92,6 +92,13 @@ def test_no_band_is_offered_where_none_helps(monkeypatch) -> None:
     assert (shown.band, shown.band_count) == ("", 0)
 
 
+@pytest.mark.parametrize(("number", "band"), [(0, ""), (1, ""), (2, ""), (3, "0.1")])
+def test_what_hardly_fires_needs_no_band(number, band, monkeypatch) -> None:
+    shown = view(monkeypatch, number, days=200, fires_with_band={Decimal("0.1"): 0})
+
+    assert shown.band == band
+
+
 def test_what_fires_once_says_how_it_was_counted(monkeypatch) -> None:
     once = Rule(kind=Kind.ABOVE, threshold=Decimal(600))
 
