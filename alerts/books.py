@@ -21,6 +21,8 @@ from alerts.series import Reference, TickLike, Which, make
 
 Entry = tuple[Decimal, int, int]
 NEVER = -1
+Heard = tuple[int | None, int]
+"""From when silence counts, and when the last tick came."""
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class Book:
     """The alerts of one ticker on one series."""
 
     __slots__ = (
-        "alerts", "down", "high", "is_price", "low", "rebased_us", "regular_only", "series", "up", "value", "which",
+        "alerts", "down", "heard", "high", "is_price", "low", "rebased_us", "regular_only", "series", "up", "value",
+        "which",
     )  # fmt: skip
 
     def __init__(self, which: Which, reference: Reference) -> None:
@@ -62,6 +65,8 @@ class Book:
         self.high, self.low = NOWHERE, -NOWHERE
         self.value: Decimal | None = None
         self.rebased_us = NEVER
+        self.heard: Heard | None = None
+        """What silence was last measured from, of alerts on quotes gone stale."""
 
     def begin_anew(self, at_us: int) -> None:
         """The price stands on another base, also where the tick that says so is of no session that counts here: the
@@ -102,14 +107,20 @@ class Book:
         alert = self.alerts.get(entry[1])
         return alert if alert is not None and alert.ticket == entry[2] else None
 
-    def take_reached(self, value: Decimal) -> list[Watched]:
+    def take_silent(self, seconds: Decimal, heard: Heard) -> list[Watched]:
+        """The same after so much silence. It only grows until something else is heard, so that nothing is armed again
+        before: alerts that wait, maybe all there are, are not looked at each second."""
+        is_news, self.heard = heard != self.heard, heard
+        return self.take_reached(seconds, falls=is_news)
+
+    def take_reached(self, value: Decimal, *, falls: bool = True) -> list[Watched]:
         """Take out the alerts for which something may happen at this value, each once."""
         found: dict[int, Watched] = {}
         while self.up and self.up[0][0] < value:
             entry = heappop(self.up)
             if (alert := self._owner(entry)) is not None:
                 found[alert.id] = alert
-        while self.down and -self.down[0][0] > value:
+        while falls and self.down and -self.down[0][0] > value:
             entry = heappop(self.down)
             if (alert := self._owner(entry)) is not None:
                 found[alert.id] = alert

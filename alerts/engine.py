@@ -129,6 +129,7 @@ class Engine:
             book = lane.books[which] = Book(which, self.references.get(alert.symbol, NO_REFERENCE))
         if alert.rule.kind is Kind.STALE:
             self._silent.add(alert.symbol)
+            book.heard = None
         book.alerts[alert.id] = self.alerts[alert.id] = alert
         return book
 
@@ -241,26 +242,38 @@ class Engine:
         return effects
 
     def _hear_silence(self, book: Book, now_us: int, since: int | None, lane: Lane) -> list[Effect]:
+        """Of an alert that was armed in the middle of a silence, what has passed since then counts."""
+        heard = since, lane.last.received_us if lane.last else NEVER
         effects = []
-        for alert in list(book.alerts.values()):
-            if now_us < alert.armed_us:
-                continue  # newer than what was heard
-            if alert.phase is Phase.WAITING and not _heard_since(lane, alert.armed_us):
-                continue  # one silence is told once, whoever was started meanwhile
-            silent_us = 0 if since is None else max(0, now_us - max(since, alert.armed_us))
-            phase, fires = conditions.step(alert.rule, alert.phase, Decimal(silent_us) / 1_000_000)
-            if phase is alert.phase:
-                continue
-            effect = Effect(
-                alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
-                now_us, lane.last.price if lane.last else None, alert.armed_us, alert.armed_price, alert.fire_seq,
-                source="clock", before=lane.last, extra={"silent_s": str(silent_us / 1_000_000)},
-            )  # fmt: skip
-            self._settle(alert, effect)
+        for alert in book.take_silent(_seconds_since(since, now_us), heard):
+            effect = self._decide_silence(alert, now_us, since, lane)
             book.place(alert)
-            effects.append(effect)
+            if effect is not None:
+                effects.append(effect)
         book.measure()
         return effects
+
+    def _decide_silence(self, alert: Watched, now_us: int, since: int | None, lane: Lane) -> Effect | None:
+        if now_us < alert.armed_us:
+            return None  # newer than what was heard
+        if alert.phase is Phase.WAITING and not _heard_since(lane, alert.armed_us):
+            return None  # one silence is told once, whoever was started meanwhile
+        silent_s = _seconds_since(None if since is None else max(since, alert.armed_us), now_us)
+        phase, fires = conditions.step(alert.rule, alert.phase, silent_s)
+        if phase is alert.phase:
+            return None
+        effect = Effect(
+            alert.id, alert.version, alert.symbol, alert.priority, alert.rule, alert.phase, phase, fires,
+            now_us, lane.last.price if lane.last else None, alert.armed_us, alert.armed_price, alert.fire_seq,
+            source="clock", before=lane.last, extra={"silent_s": str(float(silent_s))},
+        )  # fmt: skip
+        self._settle(alert, effect)
+        return effect
+
+
+def _seconds_since(since: int | None, now_us: int) -> Decimal:
+    """None: silence is normal."""
+    return Decimal(0 if since is None else max(0, now_us - since)) / 1_000_000
 
 
 def _heard_since(lane: Lane, at_us: int) -> bool:

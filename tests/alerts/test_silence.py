@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+from copy import copy
+from decimal import Decimal
 
 import pytest
 from django.db import OperationalError
 from redis.exceptions import ConnectionError as RedisAway
 
-from alerts import runner
+from alerts import conditions, runner
 from alerts.committing import Written
-from alerts.engine import Watched
+from alerts.engine import Engine, Watched
 from alerts.kinds import Kind, Mode, Phase, Rule
 from alerts.runner import Term
 from core import clock
@@ -169,3 +172,88 @@ async def test_an_alert_that_is_newer_than_what_was_heard_is_left_alone(term, ou
     term.engine.add(Watched(2, SYMBOL, rule, Phase.FRESH, 1, 3, made_us))
     await term._hear_silence()
     assert (term.engine.alerts[2].phase, term.engine.alerts[2].armed_us) == (Phase.FRESH, made_us)
+
+
+# --- many at once
+
+
+def stale(number: int, seconds: int, armed_us: int = 1, phase: Phase = Phase.FRESH, **more) -> Watched:
+    rule = Rule(Kind.STALE, stale_after_s=seconds, mode=Mode.REPEAT, **more)
+    return Watched(number, SYMBOL, rule, phase, 1, 3, armed_us)
+
+
+def looked_at(monkeypatch) -> list[Phase]:
+    """In which phase was each alert that is looked at from now on?"""
+    seen, step = [], conditions.step
+
+    def noted(rule, phase, value):
+        seen.append(phase)
+        return step(rule, phase, value)
+
+    monkeypatch.setattr(conditions, "step", noted)
+    return seen
+
+
+def test_while_quotes_come_no_alert_is_looked_at(monkeypatch):
+    engine = Engine()
+    engine.load(stale(number, 60 + number) for number in range(100))
+    engine.on_clock(1_000_000, lambda _symbol, _last: 0)
+    seen = looked_at(monkeypatch)
+    for second in range(2, 200):
+        engine.on_tick(accepted(SYMBOL, "100", second * 1_000_000))
+        engine.on_clock(second * 1_000_000 + 1, lambda _symbol, last: last.received_us)
+    assert seen == []
+
+
+def test_in_a_silence_only_those_whose_time_is_over_are_looked_at(monkeypatch):
+    engine = Engine()
+    engine.load(stale(number, 60 + number) for number in range(100))
+    engine.on_clock(1_000_000, lambda _symbol, _last: 1_000_000)
+    seen = looked_at(monkeypatch)
+    for second in range(2, 1000):
+        engine.on_clock(second * 1_000_000, lambda _symbol, _last: 1_000_000)
+    assert seen == [Phase.ARMED] * 100
+
+
+class Plain(Engine):
+    """Looks at each alert each second."""
+
+    def _hear_silence(self, book, now_us, since, lane):
+        decided = [self._decide_silence(alert, now_us, since, lane) for alert in list(book.alerts.values())]
+        for alert in book.alerts.values():
+            book.place(alert)
+        book.measure()
+        return [effect for effect in decided if effect is not None]
+
+
+def any_alert(pick: random.Random, now_us: int) -> Watched:
+    armed_us = pick.randint(max(1, now_us - 30_000_000), now_us + 900_000)
+    band = pick.choice([Decimal(0), Decimal(50)])
+    return stale(pick.randrange(12), pick.randint(3, 40), armed_us, pick.choice(list(Phase)), rearm_band=band)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_not_looking_changes_nothing(seed):
+    """Ticks of both sessions, closed markets, interruptions, and alerts that come in any phase."""
+    pick, engines, floor, told = random.Random(seed), (Engine(), Plain()), 0, ([], [])
+    for second in range(1, 600):
+        now_us = second * 1_000_000
+        alert = any_alert(pick, now_us) if pick.random() < 0.05 else None
+        ticks = pick.random() < (0.02 if second % 200 < 120 else 0.5)
+        tick = accepted(SYMBOL, "100", now_us - 500_000, session=pick.choice(["regular", "post"]))
+        floor = now_us if pick.random() < 0.01 else floor
+
+        def since(_symbol, last, *, floor=floor, is_open=second % 150 < 130) -> int | None:
+            return max(floor, last.received_us if last else 0) if is_open else None
+
+        for engine, fires in zip(engines, told, strict=True):
+            if alert is not None:
+                engine.add(copy(alert))
+            if ticks:
+                engine.on_tick(tick)
+            effects = engine.on_clock(now_us, since)
+            fires.extend(sorted((second, effect.alert_id) for effect in effects if effect.fires))
+        one, other = [{n: (a.phase, a.armed_us) for n, a in engine.alerts.items()} for engine in engines]
+        assert one == other
+    assert told[0] == told[1]
+    assert told[0] != []
