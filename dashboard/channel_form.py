@@ -37,7 +37,7 @@ class NewChannelForm(Refusing):
         label="Address",
         required=False,
         max_length=2000,
-        help_text="An e-mail address, or the https address that your server or chat gave you.",
+        help_text="An e-mail address, or the address (https or http) that your server or chat gave you.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
     name = forms.CharField(

@@ -38,6 +38,11 @@ class ChannelRow:
         return ICONS[ChannelKind(self.channel.kind)]
 
     @property
+    def label(self) -> str:
+        """Where it sends to, unless its name says so."""
+        return "" if self.channel.label in self.channel.name else self.channel.label
+
+    @property
     def state(self) -> tuple[str, str, str]:
         """Switched off by an error is worse than by its owner."""
         state = ChannelState(self.channel.state)

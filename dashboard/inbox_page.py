@@ -9,6 +9,7 @@ from itertools import groupby
 
 from accounts.models import User
 from alerts import inbox
+from alerts.deliveries.base import CONFIRMATION
 from alerts.kinds import Priority
 from alerts.models import Notification, NotificationKind
 from dashboard import formats
@@ -44,6 +45,10 @@ class InboxLine:
         return KINDS.get(NotificationKind(self.note.kind), "")
 
     @property
+    def category(self) -> str:
+        return category_of(self.note)
+
+    @property
     def urgency(self) -> str:
         """Only what is more urgent than usual is said."""
         return urgency_of(self.note.priority)
@@ -51,6 +56,12 @@ class InboxLine:
     @property
     def price(self) -> str:
         return formats.price(self.note.current_price) if self.note.current_price is not None else ""
+
+
+def category_of(note: Notification) -> str:
+    """A word of its reader; by that of a confirmation only Onetape itself finds it again."""
+    is_internal = note.kind == NotificationKind.CHANNEL and note.category.startswith(f"{CONFIRMATION} ")
+    return "" if is_internal else note.category
 
 
 def urgency_of(priority: int) -> str:

@@ -18,7 +18,7 @@ from alerts.kinds import Rule
 from alerts.models import Delivery, DeliveryState, Notification, Source, Trigger
 from alerts.wording import describe
 from dashboard import formats
-from dashboard.inbox_page import urgency_of
+from dashboard.inbox_page import category_of, urgency_of
 from dashboard.moments import clock_words, day_words, delay_words, exact_words, moment_words, of_us, zone_of
 from dashboard.rows import source_label
 
@@ -126,6 +126,10 @@ class WhyView:
     @property
     def day(self) -> str:
         return day_words(self.note.created_at, self.now, self.zone)
+
+    @property
+    def category(self) -> str:
+        return category_of(self.note)
 
     @property
     def urgency(self) -> str:

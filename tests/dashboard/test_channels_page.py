@@ -324,3 +324,12 @@ def test_the_channels_cost_the_same_queries_for_any_number(
     # session, user, channels, the shell's numbers
     with django_assert_num_queries(4):
         client.get("/account/channels/")
+
+
+@pytest.mark.parametrize("name", ["", "Mail", "Mail to a@example.com"])
+def test_where_a_channel_sends_to_is_said_once(name, client: Client, alice) -> None:
+    made = make_channel(alice, **({"name": name} if name else {}))
+
+    row = text(client.get("/account/channels/")).split(f'data-channel="{made.pk}"')[1].split("</p>")[0]
+
+    assert re.sub("<[^>]*>", "", row).count("a@example.com") == 1

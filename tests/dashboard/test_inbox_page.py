@@ -151,6 +151,16 @@ def test_what_is_older_than_30_days_and_what_is_others_is_not_shown(client: Clie
     assert theirs.read_at is None
 
 
+def test_by_what_a_confirmation_is_found_again_is_not_shown(client: Client, alice) -> None:
+    note = make_note(alice, "a@example.com was asked to confirm", kind="channel", category="confirmation 7")
+    make_note(alice, category="confirmation bias")
+
+    pages = [text(client.get(path)) for path in ("/notifications/", f"/notifications/{note.pk}/")]
+
+    assert ["confirmation 7" in page for page in pages] == [False, False]
+    assert "confirmation bias" in pages[0]
+
+
 @pytest.mark.parametrize("count", [1, 5])
 def test_the_inbox_costs_the_same_queries_for_any_length(
     count, client: Client, alice, django_assert_num_queries
