@@ -71,7 +71,7 @@ class Book:
     def begin_anew(self, at_us: int) -> None:
         """The price stands on another base, also where the tick that says so is of no session that counts here: the
         next one that counts has not moved, for alerts that were armed before."""
-        self.series.forget()
+        self.series.forget(at_us)
         self.rebased_us = at_us
 
     def follow(self, tick: TickLike) -> Decimal | None:

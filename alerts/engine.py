@@ -63,6 +63,7 @@ class Engine:
         self.lanes: dict[str, Lane] = {}
         self.alerts: dict[int, Watched] = {}
         self.references: dict[str, Reference] = {}
+        self.begun_anew: set[str] = set()
         self._gap = 0
         self._silent: set[str] = set()
 
@@ -144,6 +145,7 @@ class Engine:
         lane = self.lanes.get(tick.symbol)
         if lane is not None and tick.rebased:
             lane.begin_anew(tick.received_us)
+            self.begun_anew.add(tick.symbol)
 
     def on_tick(self, tick: TickLike) -> Sequence[Effect]:
         """In the order in which the alerts are told. A halted ticker's price is no price."""
@@ -151,7 +153,7 @@ class Engine:
         if lane is None:
             return ()
         if tick.rebased:
-            lane.begin_anew(tick.received_us)
+            self.begin_anew(tick)
         return () if tick.halted else self._follow(lane, tick)
 
     def _follow(self, lane: Lane, tick: TickLike) -> Sequence[Effect]:

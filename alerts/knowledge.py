@@ -1,27 +1,24 @@
-"""What the runner knows besides ticks and rules: the days and minutes before, when markets open, which ticks are too
+"""What the runner knows besides ticks and rules: the days before, when markets open, which ticks are too
 old, and where the stream had holes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
 
 from alerts import levels, splits, sweep
 from alerts.conditions import moment
 from alerts.engine import Engine, Watched
 from alerts.kinds import Kind
-from alerts.series import Moves, TickLike
+from alerts.series import TickLike
 from core import clock, metrics
 from core.database import in_thread
 from marketdata import freshness, market_hours
 from marketdata.accepted import Accepted
 from marketdata.freshness import Market
-from marketdata.models import MinuteBar
 from marketdata.quotes import Session, microseconds
 from marketdata.tape.sharding import shard_of
 
-MINUTE = timedelta(minutes=1)
 # A price that was true so long before it came is no news: the last close at a weekend, say. Thinly traded tickers have
 # prices of some minutes ago all day long.
 OLDEST_US = 15 * 60 * 1_000_000
@@ -75,27 +72,6 @@ class Knowledge:
         if missing := [symbol for symbol in symbols if symbol not in self._engine.references]:
             self._engine.refer(await in_thread(levels.references, missing))
 
-    async def remember_moves(self, until: datetime, symbols: Collection[str] | None = None) -> None:
-        """The minutes before, for moves within a window of which no tick was seen yet. Those that end later than
-        `until` are left out: their ticks are still to be read."""
-        lanes = self._engine.lanes
-        series = [
-            (symbol, which, book.series)
-            for symbol in (lanes if symbols is None else symbols)
-            for which, book in (lanes[symbol].books.items() if symbol in lanes else ())
-            if isinstance(book.series, Moves) and book.series.is_new
-        ]
-        if not series:
-            return
-        longest = timedelta(seconds=max(which.window_s for _, which, _ in series))
-        bars = await in_thread(_minutes, {symbol for symbol, _, _ in series}, until - longest)
-        for symbol, which, moves in series:
-            since = until - timedelta(seconds=which.window_s)
-            for bar in bars.get(symbol, ()):
-                if bar.start >= since and bar.start + MINUTE <= until:
-                    moves.remember(microseconds(bar.start), bar.low, bar.high)
-            moves.is_new = False
-
     # --- holes
 
     def read_until(self, at_us: int) -> None:
@@ -140,12 +116,3 @@ def _refusal_of(tick: Accepted) -> str:
         return "halted"
     late_us = tick.received_us - tick.as_of_us - tick.delayed_s * 1_000_000
     return "stale" if late_us > OLDEST_US and not tick.replay else ""
-
-
-def _minutes(symbols: Collection[str], since: datetime) -> dict[str, list[MinuteBar]]:
-    """Oldest first."""
-    found: dict[str, list[MinuteBar]] = {}
-    rows = MinuteBar.objects.filter(ticker__symbol__in=symbols, start__gte=since).select_related("ticker")
-    for bar in rows.order_by("start"):
-        found.setdefault(bar.ticker.symbol, []).append(bar)
-    return found

@@ -23,7 +23,7 @@ from alerts.committing import LeaseLost, Reached, Written
 from alerts.conditions import moment
 from alerts.engine import Effect, Engine, Watched
 from alerts.kinds import Kind
-from alerts.knowledge import MINUTE
+from alerts.past_minutes import MINUTE, PastMinutes
 from alerts.recent import Recent
 from core import clock, leases, metrics
 from core.database import in_thread
@@ -52,6 +52,7 @@ USUAL_COMMIT_S, LONGEST_COMMIT_S, LOOK_BACK_EVERY = 1.0, 30.0, 3
 CLOCK_EVERY_S = 1.0
 LEARN_EVERY_S = 60.0
 MEND_EVERY_S = 5.0
+REMEMBER_EVERY_S = 1.0
 KEPT_S = 5.0
 RETRY_S = 0.3
 STEP_ERRORS: tuple[type[Exception], ...] = (*OUTAGES, RedisError)
@@ -97,6 +98,7 @@ class Term:
         self._recent = Recent(KEPT_S)
         self._follower = Follower()
         self._known = knowledge.Knowledge(self.engine)
+        self._past = PastMinutes(self.engine)
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._tasks = Tasks()
@@ -122,6 +124,7 @@ class Term:
         self._tasks.start(self._every(CLOCK_EVERY_S, self._hear_silence))
         self._tasks.start(self._every(LEARN_EVERY_S, self._learn))
         self._tasks.start(self._every(MEND_EVERY_S, self._known.mend))
+        self._tasks.start(self._every(REMEMBER_EVERY_S, self._past.remember_again))
         self._tasks.start(self._forever(self._listen))
         await self._forever(self._read)
 
@@ -174,7 +177,7 @@ class Term:
             self._known.read_until(microseconds(self.reached.at))
         await in_thread(self._load)
         await self._learn()
-        await self._known.remember_moves(self.reached.at or clock.now())
+        await self._past.remember(self.reached.at or clock.now())
         await self._commit(self.reached, ())
         await self._catch_up()
         logger.info("%s: %s alerts armed", self.lease, len(self.engine))
@@ -286,7 +289,7 @@ class Term:
             effects += missed
         moving = {one.symbol for one in alerts.values() if one is not None and one.rule.kind is Kind.MOVES}
         with suppress(*DATABASE_ERRORS):  # without them moves are measured from now on
-            await self._known.remember_moves(clock.now() + MINUTE, moving)
+            await self._past.remember(clock.now() + MINUTE, moving)
         if effects:
             await self._commit(self.reached, effects)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -65,8 +65,8 @@ class Series(Protocol):
     def value(self, tick: TickLike) -> Decimal | None:
         """After this tick; None: it cannot be told."""
 
-    def forget(self) -> None:
-        """The price stands on another base from now on."""
+    def forget(self, at_us: int) -> None:
+        """The price stands on another base from this moment on."""
 
     def evidence(self) -> dict[str, Any]:
         """What the last value was made of besides its tick."""
@@ -76,7 +76,7 @@ class Price:
     def value(self, tick: TickLike) -> Decimal:
         return tick.price
 
-    def forget(self) -> None:
+    def forget(self, at_us: int) -> None:
         """A price remembers nothing."""
 
     def evidence(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Against:
     def value(self, tick: TickLike) -> Decimal | None:
         return against(self.kind, self.reference, tick.price, tick.volume)
 
-    def forget(self) -> None:
+    def forget(self, at_us: int) -> None:
         """The days before are restated by whoever gives the reference."""
 
     def evidence(self) -> dict[str, Any]:
@@ -120,11 +120,19 @@ class Moves:
         self._from: tuple[int, Decimal] | None = None
         self.is_new = True
         """Nobody has told it yet what was before."""
+        self.begins_us = 0
+        """Since when it has seen every tick on the base that the price stands on; 0: since it was made."""
 
     def remember(self, at_us: int, low: Decimal, high: Decimal) -> None:
         """Oldest first: what was before, such as a stored bar."""
         _push(self._lowest, at_us, low, _not_lower)
         _push(self._highest, at_us, high, _not_higher)
+
+    def recall(self, past: Moves) -> None:
+        """What was before, though some ticks have been seen since."""
+        self._lowest = _merged(past._lowest, self._lowest, _not_lower)
+        self._highest = _merged(past._highest, self._highest, _not_higher)
+        self.is_new = False
 
     def value(self, tick: TickLike) -> Decimal:
         now, price = tick.received_us, tick.price
@@ -138,9 +146,10 @@ class Moves:
         self._from = low if rises else high
         return up if rises else down
 
-    def forget(self) -> None:
+    def forget(self, at_us: int) -> None:
         self._lowest.clear()
         self._highest.clear()
+        self.is_new, self.begins_us = True, at_us
 
     def evidence(self) -> dict[str, Any]:
         return {} if self._from is None else {"from_price": str(self._from[1]), "from_at": self._from[0]}
@@ -164,6 +173,17 @@ def _push(
     extremes.append((at_us, price))
 
 
+def _merged(
+    past: Iterable[tuple[int, Decimal]],
+    own: Iterable[tuple[int, Decimal]],
+    useless: Callable[[Decimal, Decimal], bool],
+) -> deque[tuple[int, Decimal]]:
+    merged: deque[tuple[int, Decimal]] = deque()
+    for at_us, price in sorted([*past, *own]):
+        _push(merged, at_us, price, useless)
+    return merged
+
+
 def _not_lower(old: Decimal, new: Decimal) -> bool:
     return old >= new
 
@@ -178,7 +198,7 @@ class Silence:
     def value(self, tick: TickLike) -> Decimal:
         return ZERO
 
-    def forget(self) -> None:
+    def forget(self, at_us: int) -> None:
         """Silence has no price."""
 
     def evidence(self) -> dict[str, Any]:
