@@ -45,9 +45,11 @@ function sayDistance() {
   const level = Number(field("level").value.trim() || NaN);
   const says = form.querySelector("[data-away]");
   says.textContent = "";
-  if (!price || !Number.isFinite(level)) return;
-  if (field("unit").value === "percent") {
-    says.textContent = `${(price * (1 + level / 100)).toFixed(price < 1 ? 4 : 2)}${THIN}USD at the last price`;
+  const isPercent = field("unit").value === "percent";
+  const at = isPercent ? price * (1 + level / 100) : level;
+  if (!price || !(at > 0) || !Number.isFinite(at)) return; // no price is there
+  if (isPercent) {
+    says.textContent = `${at.toFixed(price < 1 ? 4 : 2)}${THIN}USD at the last price`;
     return;
   }
   const percent = signed(String(((level / price - 1) * 100).toFixed(6))).replace(/^[+\u2212]/, "");
