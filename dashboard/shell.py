@@ -13,6 +13,7 @@ from django.utils.functional import SimpleLazyObject
 
 from accounts.models import User
 from alerts.models import Alert, Notification
+from alerts.states import takes_a_place
 from alerts.upkeep import KEPT
 from core import clock
 from subscriptions.models import Subscription
@@ -87,10 +88,10 @@ def counts_of(user: User) -> Counts:
     """All numbers of the shell in one query."""
     # What an open page streams beside the watchlist also counts, but only while it is open.
     watched = Subscription.objects.active().lasting().filter(user=OuterRef("pk"))
-    alerts = Alert.objects.filter(user=OuterRef("pk"), deleted_at=None)
-    unread = Notification.objects.filter(
-        user=OuterRef("pk"), read_at=None, created_at__gte=clock.now() - KEPT
-    )
+    now = clock.now()
+    # Those that count against the plan, as everywhere: what is over takes no place.
+    alerts = Alert.objects.filter(takes_a_place(now), user=OuterRef("pk"))
+    unread = Notification.objects.filter(user=OuterRef("pk"), read_at=None, created_at__gte=now - KEPT)
     found = (
         User.objects.filter(pk=user.pk)
         .annotate(watching=_number(watched), alerts_kept=_number(alerts), unread=_number(unread))

@@ -41,7 +41,8 @@ def test_the_page_tells_the_plan_and_what_is_in_use(client, alice):
 
     page = words(client.get(PAGE))
 
-    assert "Plan Pro Tickers 1 of 10 on your watchlist API keys 1 of 5" in page
+    assert "Plan Pro Tickers 1 of 10 on your watchlist" in page
+    assert "Alerts 0 of 100 paused ones too Channels 0 of 5 besides the app API keys 1 of 5" in page
     assert "Live connections 20 at once" in page
     assert "Prices Live as they happen" in page
 
@@ -119,7 +120,7 @@ def test_the_page_costs_the_same_queries_for_any_number_of_keys(
     for _ in range(rows):
         make_api_key(alice)
 
-    with django_assert_num_queries(4):  # session, user, keys, watched tickers of the shell
+    with django_assert_num_queries(5):  # session, user, keys, numbers of the shell, channels
         client.get(PAGE)
 
 

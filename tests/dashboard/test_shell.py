@@ -6,6 +6,8 @@ import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.test import RequestFactory
 
+from alerts import rules
+from alerts.models import Alert
 from core import clock
 from dashboard.shell import shell, shell_of
 from tests.factories import make_staff, make_subscription, make_ticker, make_user
@@ -72,6 +74,17 @@ def test_only_staff_is_led_to_the_costs_and_the_administration() -> None:
 )
 def test_the_current_item_is_that_of_the_page(path, current) -> None:
     assert shell_of(request_of(make_user(), path)).items[0].current is current
+
+
+def test_an_alert_that_is_over_takes_no_place() -> None:
+    alice = make_user("alice")
+    make_ticker("AAPL")
+    for level in ("600", "610", "620"):
+        last = rules.create(alice, {"symbol": "AAPL", "kind": "above", "threshold": level})
+    rules.pause(alice, [last.pk - 1])
+    Alert.objects.filter(pk=last.pk).update(active=False, last_fired_at=clock.now())
+
+    assert shell_of(request_of(alice)).alerts == 2
 
 
 def test_a_visitor_has_no_shell() -> None:
