@@ -233,8 +233,9 @@ def _last_day(at: datetime | None, zone: tzinfo) -> date | None:
     return (at.astimezone(zone) - timedelta(microseconds=1)).date() if at else None
 
 
-def first_values(symbol: str, at: Decimal | None, kind: str = "") -> Mapping[str, Any]:
-    """Of a new alert: at the current price, to be moved a little."""
+def first_values(symbol: str, at: Decimal | None, kind: str = "", given: str = "") -> Mapping[str, Any]:
+    """Of a new alert: at the level that was given, else at the current price, to be moved a little."""
     known = {one.value for one in Kind}
     level = str(at.quantize(Decimal("0.0001" if at < 1 else "0.01"))) if at else ""
+    level = given.strip() if PLAIN_NUMBER.fullmatch(given.strip()) else level
     return {"symbol": symbol, "level": level, "kind": kind if kind in known else Kind.ABOVE.value}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -37,7 +38,9 @@ REFUSALS = (InvalidRule, AlertError, InvalidSymbol)
 @login_required
 def alerts_page(request: HttpRequest) -> HttpResponse:
     found = list_of(_user(request), Wish.of(request.GET.dict()), clock.now())
-    return render(request, "dashboard/alerts.html", {"list": found, "back": request.get_full_path()})
+    # An open page asks for what it shows again, without taking the messages of another.
+    template = "dashboard/alerts_part.html" if "X-Fragment" in request.headers else "dashboard/alerts.html"
+    return render(request, template, {"list": found, "back": request.get_full_path()})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -46,12 +49,7 @@ def alerts_page(request: HttpRequest) -> HttpResponse:
 def alert_new(request: HttpRequest) -> HttpResponse:
     user = _user(request)
     if request.method != "POST":
-        ticker = _ticker(request.GET.get("symbol", ""))
-        quote = quote_of(ticker) if ticker else None
-        first = first_values(
-            ticker.symbol if ticker else "", quote.price if quote else None, request.GET.get("kind", "")
-        )
-        return _page(request, AlertForm(initial=dict(first)))
+        return _page(request, AlertForm(initial=_first(request.GET)))
     form = AlertForm(request.POST)
     if not form.is_valid():
         return _page(request, form, status=HTTPStatus.BAD_REQUEST)
@@ -101,6 +99,13 @@ def alert_try(request: HttpRequest) -> HttpResponse:
         return _page(request, form, alert)
     context = _beside(form, _user(request), alert)
     return render(request, "dashboard/alert_try.html", {"form": form, "alert": alert, **context})
+
+
+def _first(given: Mapping[str, str]) -> dict[str, Any]:
+    ticker = _ticker(given.get("symbol", ""))
+    quote = quote_of(ticker) if ticker else None
+    symbol, price = ticker.symbol if ticker else "", quote.price if quote else None
+    return dict(first_values(symbol, price, given.get("kind", ""), given.get("level", "")))
 
 
 def _page(

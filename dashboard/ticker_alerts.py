@@ -29,8 +29,10 @@ class TickerAlerts:
 
     rows: list[AlertRow]
     form: AlertForm
+    in_use: int
+    """Those of this ticker that take a place."""
     total: int
-    """Of all tickers."""
+    """Of all tickers, likewise."""
     levels: list[dict[str, Any]]
     """Lines of the chart."""
 
@@ -44,6 +46,7 @@ class TickerAlerts:
         return cls(
             rows=rows,
             form=AlertForm(initial=dict(first_values(ticker.symbol, price)), auto_id="quick_%s"),
+            in_use=sum(row.state not in OVER for row in rows),
             total=Alert.objects.filter(takes_a_place(now), user=user).count(),
             levels=[line for row in rows if row.state not in OVER for line in _lines(row)],
         )

@@ -20,7 +20,7 @@ from core import clock
 from dashboard.board import board_of
 from dashboard.charts import sparks
 from dashboard.forms import TickerForm
-from dashboard.ticker_alerts import counts_by_symbol
+from dashboard.ticker_alerts import TickerAlerts, counts_by_symbol
 from dashboard.ticker_page import TickerView
 from marketdata.errors import InvalidSymbol
 from marketdata.lookup import stored_quotes
@@ -129,8 +129,18 @@ def ticker_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
     if ticker is None:
         context = {"text": spelled}
         return render(request, "dashboard/unknown_ticker.html", context, status=HTTPStatus.NOT_FOUND)
-    view = TickerView.of(ticker, request.user if isinstance(request.user, User) else None, clock.now())
+    user = request.user if isinstance(request.user, User) else None
+    if user and "X-Fragment" in request.headers:
+        return _ticker_alerts(request, ticker, user)
+    view = TickerView.of(ticker, user, clock.now())
     return render(request, "dashboard/ticker.html", {"view": view})
+
+
+def _ticker_alerts(request: HttpRequest, ticker: Ticker, user: User) -> HttpResponse:
+    """The card alone, for a page that is open."""
+    quote = stored_quotes([ticker.symbol])[ticker.symbol]
+    alerts = TickerAlerts.of(ticker, quote, user, clock.now())
+    return render(request, "dashboard/ticker_alerts_part.html", {"alerts": alerts, "symbol": ticker.symbol})
 
 
 @require_safe

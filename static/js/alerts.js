@@ -1,5 +1,6 @@
 // The list of alerts: marking several, and acts that answer without leaving the page and can be undone for 10 s.
 // Every act is a form that works without a script; here its answer, the page again, is taken apart.
+import { keepFresh } from "./keepfresh.js";
 import { complain, toast } from "./toast.js";
 
 const LOGIN = "/account/login/";
@@ -74,3 +75,8 @@ document.addEventListener("submit", (event) => {
 });
 
 mark();
+// Beside a form the list is only what there is already.
+if (root() && !document.querySelector("[data-alert-form]")) {
+  const parts = ["[data-alerts]", "[data-alert-limit]", "[data-alert-count]"];
+  keepFresh(parts, { isBusy: () => marks().some((one) => one.checked), renewed: mark });
+}

@@ -49,6 +49,27 @@ def test_what_the_short_form_refuses_is_said_beside_it(page: Page, alice: str, w
     expect(shown.get_by_role("alert")).to_contain_text("Write a number such as 187.50.")
 
 
+def test_more_options_go_on_with_what_was_typed(page: Page, alice: str) -> None:
+    page.goto("/tickers/AAPL/")
+    shown = page.locator("[data-ticker-alerts]")
+    shown.get_by_label("Tell me when").select_option("crosses_below")
+    shown.get_by_label("Price").fill("123.5")
+    shown.get_by_role("link", name="More options").click()
+
+    expect(page.get_by_label("Condition")).to_have_value("crosses_below")
+    expect(page.get_by_label("Price or percent")).to_have_value("123.5")
+
+
+@pytest.mark.parametrize("context", [WITHOUT_SCRIPT], indirect=True)
+def test_more_options_do_so_without_a_script(page: Page, alice: str) -> None:
+    page.goto("/tickers/AAPL/")
+    shown = page.locator("[data-ticker-alerts]")
+    shown.get_by_label("Price").fill("123.5")
+    shown.get_by_role("button", name="More options").click()
+
+    expect(page.get_by_label("Price or percent")).to_have_value("123.5")
+
+
 def test_the_past_answers_while_the_form_is_filled_in(page: Page, alice: str) -> None:
     page.goto("/alerts/new/")
     answer = page.locator("[data-backtest]")
@@ -68,6 +89,21 @@ def test_the_past_answers_while_the_form_is_filled_in(page: Page, alice: str) ->
         page.get_by_label("Re-arm band").fill("5")
     expect(answer).to_contain_text("with a 5\u2009% band")
     assert int(answer.locator(".bt-figure").first.text_content()) < int(before)
+
+
+@pytest.mark.parametrize(("unit", "level"), [("price", "0"), ("price", "-5"), ("percent", "-100")])
+def test_no_distance_is_said_of_what_no_price_can_be(unit: str, level: str, page: Page, alice: str) -> None:
+    page.goto("/alerts/new/?symbol=AAPL")
+    expect(page.locator("[data-away]")).not_to_be_empty()
+    page.get_by_label("Unit").select_option(unit)
+    page.get_by_label("Price or percent").fill(level)
+    expect(page.locator("[data-away]")).to_be_empty()
+
+
+def test_no_field_of_a_move_cuts_its_words(page: Page, alice: str) -> None:
+    page.goto("/alerts/new/?symbol=AAPL")
+    page.get_by_label("Condition").select_option("moves")
+    assert min(box.bounding_box()["width"] for box in page.locator(".for-move .input").all()) >= 150
 
 
 def test_only_the_fields_of_the_chosen_condition_are_shown(page: Page, alice: str) -> None:
@@ -113,6 +149,39 @@ def test_several_are_paused_at_once(page: Page, alice: str) -> None:
 
     expect(page.locator("[data-alert-state=paused]")).to_have_count(2)
     expect(page.get_by_text("2 alerts paused")).to_be_visible()
+
+
+def test_the_list_and_the_card_follow_what_happens_elsewhere_and_keep_the_focus(
+    page: Page, alice: str
+) -> None:
+    make_alert(page)
+    other = page.context.new_page()
+    other.goto("/tickers/AAPL/")
+    kept = rows(page).get_by_role("checkbox")
+    kept.focus()
+    node = kept.element_handle()
+    make_alert(other, "6000")
+    expect(rows(page)).to_have_count(2)
+    assert node.evaluate("(one) => one === document.activeElement")
+
+    page.goto("/tickers/AAPL/")
+    page.get_by_label("Price", exact=True).evaluate("(one) => { one.value = '7' }")
+    other.goto("/alerts/")
+    other.get_by_label("Actions of AAPL is above 6000.00").click()
+    other.get_by_role("button", name="Pause").and_(other.locator(".menu-item:visible")).click()
+    expect(page.locator("[data-ticker-alerts]")).to_contain_text("Paused")
+    expect(page.get_by_label("Price", exact=True)).to_have_value("7")
+
+
+def test_what_is_marked_is_left_alone(page: Page, alice: str) -> None:
+    make_alert(page)
+    page.get_by_role("checkbox", name=re.compile("^Mark")).check()
+    other = page.context.new_page()
+    make_alert(other, "6000")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(rows(page)).to_have_count(1)
+    page.get_by_role("checkbox", name=re.compile("^Mark")).uncheck()
+    expect(rows(page)).to_have_count(2)
 
 
 @pytest.mark.parametrize("context", [WITHOUT_SCRIPT], indirect=True)

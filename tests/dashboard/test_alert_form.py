@@ -69,6 +69,23 @@ def test_a_new_alert_begins_at_the_price_as_it_is(client: Client, alice, apple) 
     assert "0 of 20 alerts on Free" in answer
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("610.5", "610.5"),
+        (" 7 ", "7"),
+        ("", "589.58"),
+        ("-3", "589.58"),
+        ("1e9", "589.58"),
+        ("six", "589.58"),
+    ],
+)
+def test_a_level_comes_along_where_it_is_one(given, shown, client: Client, alice, apple) -> None:
+    answer = client.get("/alerts/new/", {"symbol": "AAPL", "kind": "below", "level": given})
+
+    assert f'name="level" value="{shown}"' in text(answer)
+
+
 @pytest.mark.parametrize("symbol", ["", "ZZZZ", "%D0%90APL", "A%00"])
 def test_what_is_no_ticker_leaves_the_form_empty(symbol, client: Client, alice) -> None:
     answer = client.get(f"/alerts/new/?symbol={symbol}&kind=nonsense")
@@ -269,6 +286,9 @@ def test_a_band_that_halves_it_is_offered_and_taken_with_one_click(client: Clien
     first = text(client.post("/alerts/try/", given()))
     band = re.search(r'name="use_band" value="([\d.]+)"', first)[1]
     assert f"with a {band}{THIN}% re-arm band" in first
+    assert f">Every time, with the {band}{THIN}% band</button>" in first
+    again = text(client.post("/alerts/try/", given(mode="repeat")))
+    assert f">Use the {band}{THIN}% band</button>" in again
 
     then = client.post("/alerts/try/", given(use_band=band))
     assert f'name="rearm_band" value="{band}"' in text(then)

@@ -281,3 +281,18 @@ def test_acts_need_a_post_and_a_token_and_lead_to_pages_of_ours(client: Client, 
     given = {"act": "pause", "ids": alert.pk}
     assert client.post("/alerts/act/", {**given, "next": "/alerts/?page=2"}).url == "/alerts/?page=2"
     assert client.post("/alerts/act/", {**given, "next": "https://example.com/"}).url == "/alerts/"
+
+
+def test_an_open_page_gets_the_list_alone_and_leaves_messages_to_the_others(client: Client, alice) -> None:
+    alert = make_alert(alice)
+    client.post("/alerts/act/", {"act": "pause", "ids": [alert.pk]})
+
+    part = client.get("/alerts/?sort=ticker", headers={"X-Fragment": "alerts"})
+
+    assert states(part) == ["paused"]
+    assert [name in text(part) for name in ("<html", "data-said", 'value="/alerts/?sort=ticker"')] == [
+        False, False, True,
+    ]  # fmt: skip
+    assert "1 of 20 on Free" in text(part)
+    assert 'data-alert-count aria-label="1 alerts"' in text(part)
+    assert "data-said" in text(client.get("/alerts/"))

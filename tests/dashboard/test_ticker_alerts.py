@@ -111,3 +111,25 @@ def test_alerts_that_are_over_are_not_counted(alice, apple) -> None:
     make_alert(make_user("bob"))
 
     assert counts_by_symbol(alice, clock.now()) == {"AAPL": 1}
+
+
+def test_the_card_counts_what_takes_a_place_and_lists_what_is_over(client: Client, alice, apple) -> None:
+    make_alert(alice)
+    over = make_alert(alice, threshold="610")
+    Alert.objects.filter(pk=over.pk).update(active=False, last_fired_at=clock.now())
+
+    page = text(client.get("/tickers/AAPL/"))
+
+    assert (page.count('class="ticker-alert"'), "1 of your 1" in page) == (2, True)
+
+
+def test_an_open_page_gets_the_card_alone(client: Client, alice, apple) -> None:
+    make_alert(alice)
+
+    part = text(client.get("/tickers/AAPL/", headers={"X-Fragment": "alerts"}))
+
+    assert ("<html" in part, "Above 600.00</a>" in part, "data-alert-count" in part) == (False, True, True)
+
+
+def test_a_visitor_has_no_card_to_ask_for(client: Client, apple) -> None:
+    assert "data-ticker-alerts" not in text(client.get("/tickers/AAPL/", headers={"X-Fragment": "alerts"}))
