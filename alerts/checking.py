@@ -10,10 +10,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from alerts.errors import FieldError, InvalidRule
 from alerts.kinds import CHANNELS, LEVELS, WINDOWS, Kind, Mode, Priority, Sessions, Way
@@ -316,9 +317,28 @@ def moment(value: Any, now: datetime, at_most: timedelta) -> datetime:
     return found
 
 
+def end_of_day(value: Any, time_zone: str) -> Any:
+    """A bare date as the first moment after that day, there; whatever else it is comes back as it is."""
+    try:
+        return datetime.combine(date.fromisoformat(value) + timedelta(days=1), time(), ZoneInfo(time_zone))
+    except (TypeError, ValueError, OverflowError, ZoneInfoNotFoundError):
+        return value
+
+
 def _as_moment(value: Any) -> datetime:
+    if isinstance(value, str) and _is_date(value):
+        raise Wrong("Write the time of day as well, such as 2026-12-31T21:00:00Z.")
     try:
         found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
         return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
     except (TypeError, ValueError, OverflowError):
         raise Wrong("Write a time such as 2026-12-31T21:00:00Z.") from None
+
+
+def _is_date(text: str) -> bool:
+    """Where a day begins and ends is another question in each zone."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -111,7 +111,12 @@ class Backtest(AlertsView):
 
 
 def _rule_of(request: Request) -> Mapping[str, Any]:
-    return known_fields_of(request, ALERT_KEYS)
+    """Days end where the user lives."""
+    fields = known_fields_of(request, ALERT_KEYS)
+    if "expires_at" not in fields:
+        return fields
+    ends = checking.end_of_day(fields["expires_at"], user_of(request).time_zone)
+    return {**fields, "expires_at": ends}
 
 
 def alert_or_404(request: Request, alert_id: int) -> Alert:

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from alerts.checking import checked, until
+from alerts.checking import checked, end_of_day, until
 from alerts.errors import InvalidRule
 from alerts.kinds import Kind, Mode, Priority, Sessions, Way
 
@@ -201,6 +201,31 @@ def test_null_means_the_default():
     assert checked(
         {**ABOVE, "mode": None, "rearm_band": None, "note": None, "expires_at": None}, NOW
     ) == checked(ABOVE, NOW)
+
+
+@pytest.mark.parametrize(
+    ("value", "zone", "end"),
+    [
+        ("2026-03-07", "America/New_York", datetime(2026, 3, 8, 5, tzinfo=UTC)),
+        ("2026-03-08", "America/New_York", datetime(2026, 3, 9, 4, tzinfo=UTC)),  # the clocks go forward
+        ("20260308", "Asia/Tokyo", datetime(2026, 3, 8, 15, tzinfo=UTC)),
+        ("2026-03-08T09:00:00Z", "Asia/Tokyo", "2026-03-08T09:00:00Z"),
+        ("9999-12-31", "UTC", "9999-12-31"),
+        ("2026-03-08", "Mars/Olympus", "2026-03-08"),
+        ("tomorrow", "UTC", "tomorrow"),
+        (20260308, "UTC", 20260308),
+        (None, "UTC", None),
+    ],
+)
+def test_a_bare_date_ends_with_its_day(value, zone, end):
+    assert end_of_day(value, zone) == end
+
+
+@pytest.mark.parametrize("day", ["2026-03-05", "20260305", "2026-W10-4"])
+def test_a_bare_date_is_no_moment_where_the_zone_is_not_known(day):
+    for read in (lambda: until(day, NOW), lambda: checked({**ABOVE, "expires_at": day}, NOW)):
+        with pytest.raises(InvalidRule):
+            read()
 
 
 def test_a_snooze_is_a_moment_within_a_year():

@@ -327,6 +327,19 @@ def test_the_answer_sent_back_changes_nothing(client, alice, ibm):
     assert patch(client, Alert.objects.get(), told).json() == told
 
 
+def test_an_expiry_without_a_time_is_the_end_of_that_day_where_the_user_lives(client, alice, ibm):
+    alice.time_zone = "America/New_York"
+    alice.save()
+
+    made = post(client, ALERTS, {**ABOVE, "expires_at": "2026-03-06"}).json()
+    changed = client.patch(
+        f"{ALERTS}{made['id']}/", json.dumps({"expires_at": "2026-03-04"}), content_type="application/json"
+    ).json()
+
+    assert made["expires_at"] == "2026-03-07T05:00:00.000Z"
+    assert changed["expires_at"] == "2026-03-05T05:00:00.000Z"
+
+
 def test_a_deleted_alert_is_gone_until_it_is_restored(client, alice, ibm):
     alert = make_alert(alice, ibm)
     url = f"{ALERTS}{alert.pk}/"
@@ -361,7 +374,13 @@ def test_pause_resume_snooze_and_duplicate(client, alice, ibm):
 def test_a_snooze_needs_a_moment_to_come(client, alice, ibm):
     url = f"{ALERTS}{make_alert(alice, ibm).pk}/snooze/"
 
-    for until, code in ((None, "required"), ("2020-01-01", "out_of_range"), ("x", "invalid"), (5, "invalid")):
+    for until, code in (
+        (None, "required"),
+        ("2020-01-01T00:00:00Z", "out_of_range"),
+        ("2026-03-05", "invalid"),  # from its beginning, or up to its end?
+        ("x", "invalid"),
+        (5, "invalid"),
+    ):
         assert fields_wrong(post(client, url, {"until": until})) == {"until": code}
 
 
