@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from accounts.models import User
 from alerts.kinds import Priority
-from alerts.models import Notification
+from alerts.models import Notification, NotificationKind
 from alerts.upkeep import KEPT
 from core import clock
 from marketdata.payload import time_text
@@ -50,7 +50,8 @@ def payload(row: Notification) -> dict[str, Any]:
         "id": row.pk,
         "kind": row.kind,
         "priority": Priority(row.priority).name.lower(),
-        "category": row.category,
+        # Of a channel it is how `alerts.confirming` counts, and nobody's word.
+        "category": "" if row.kind == NotificationKind.CHANNEL else row.category,
         "title": row.title,
         "body": row.body,
         "symbol": row.symbol,

@@ -114,3 +114,10 @@ def test_what_was_read_stays_read_since_then(alice, monkeypatch):
     rows = dict(Notification.objects.values_list("pk", "read_at"))
     later = NOW + timedelta(hours=1)
     assert rows == {first.pk: NOW, second.pk: later, third.pk: later, foreign.pk: None}
+
+
+def test_how_mails_that_ask_are_counted_is_not_told(alice):
+    make_notification(alice, kind="channel", category="confirmation 7")
+    make_notification(alice, category="ideas")
+
+    assert [told["category"] for told in inbox.since(alice.pk, 0, 10)] == ["", "ideas"]
