@@ -36,6 +36,7 @@ SAVING_S = 3.0
 MAX_BYTES = 64 * 1024
 PIECE = 16 * 1024
 NOT_PUBLIC = "No server that can be called from here is known under this name."
+ONLY_PUBLIC = "Only public addresses are called."
 
 
 class EgressError(Exception):
@@ -211,8 +212,16 @@ def _places(target: Target, ends: float) -> list[tuple[int, Any]]:
     """Where the name leads: families and socket addresses, all of them allowed. Raises EgressError."""
     found = {place[0]: (family, place) for family, _, _, _, place in _resolved(target, ends)}
     if not _allowed().is_place(target) and not all(_may_be_called(*one) for one in found.values()):
-        raise NotPublic(NOT_PUBLIC)
+        raise NotPublic(ONLY_PUBLIC if _is_private(target.host) else NOT_PUBLIC)
     return list(found.values())
+
+
+def _is_private(host: str) -> bool:
+    """An address as a number says so itself; where a name leads is not told."""
+    try:
+        return not is_public(host)
+    except ValueError:
+        return False
 
 
 def _may_be_called(family: int, place: Any) -> bool:

@@ -107,6 +107,24 @@ def test_no_spelling_leads_inside(host, canary, calls):
     assert (canary.connections, calls) == (0, [])
 
 
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("127.0.0.1", egress.ONLY_PUBLIC),
+        ("192.168.0.1", egress.ONLY_PUBLIC),
+        ("[fd00::1]", egress.ONLY_PUBLIC),
+        ("inside.test", egress.NOT_PUBLIC),
+        ("both.test", egress.NOT_PUBLIC),
+        ("nowhere.test", egress.NOT_PUBLIC),
+    ],
+)
+def test_only_an_address_that_says_so_itself_is_called_private(host, words, canary):
+    with pytest.raises(NotPublic) as told:
+        post(f"http://{host}:{canary.port}/")
+
+    assert str(told.value) == words
+
+
 @pytest.mark.parametrize("place", range(len(SPELLINGS)))
 def test_an_address_in_a_strange_spelling_is_not_called(place, canary, calls):
     with pytest.raises(Refused):
