@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.db import connection, transaction
 
 from alerts import handing_on
+from alerts.conditions import zone_of
 from alerts.kinds import Priority
 from alerts.models import ChannelKind, ChannelState
 from alerts.quiet import MINUTE, MOST_ATTEMPTS, Manners, Plan, QuietHours, Recent, Waiting, plan
@@ -160,16 +160,8 @@ class Turn(NamedTuple):
     def manners(self) -> Manners:
         quiet = None
         if self.quiet_from is not None and self.quiet_until is not None:
-            quiet = QuietHours(self.quiet_from, self.quiet_until, _zone(self.time_zone))
+            quiet = QuietHours(self.quiet_from, self.quiet_until, zone_of(self.time_zone))
         return Manners(self.digest_above, quiet, self.quiet_lets_critical)
-
-
-def _zone(name: str) -> ZoneInfo:
-    """A name that this machine does not know must not hold up everybody."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 class Row(NamedTuple):

@@ -120,3 +120,10 @@ def test_a_day_is_the_owners():
         for zone in ("America/New_York", "Asia/Tokyo")
     ]
     assert days == [("once_a_day", date(2026, 11, 1)), ("", date(2026, 11, 2))]
+
+
+@pytest.mark.parametrize("name", ["Mars/Olympus", "", "../UTC", "America"])
+def test_a_zone_that_is_not_known_here_stops_nobody(name):
+    """Its days are those of UTC."""
+    rule = Rule(Kind.ABOVE, **LEVEL, mode=Mode.DAILY, time_zone=name)
+    assert allowed(rule, NOON, None, None) == ("", date(2026, 3, 2))
