@@ -32,13 +32,16 @@ from alerts.states import State, in_state, state_of
 from alerts.wording import describe
 from core import clock
 from core.admin import ReadOnlyAdmin
-from marketdata.admin import link_to
+from marketdata.admin import link_to, price_column
 from marketdata.providers.registry import configured_names
 
 # More than this within a day is noise to whoever gets it.
 NOISY = 20
 SLOW = timedelta(seconds=1)
 SPANS = (("24 hours", timedelta(days=1)), ("30 days", timedelta(days=30)))
+PRICE, THRESHOLD, REFERENCE_PRICE, LOWER, UPPER, ARMED_PRICE = map(
+    price_column, ("price", "threshold", "reference_price", "lower", "upper", "armed_price")
+)
 
 
 class Standing(admin.SimpleListFilter):
@@ -99,7 +102,7 @@ def _fires_since(moment: Any) -> Coalesce:
 @admin.register(Alert)
 class AlertAdmin(Searched[Alert]):
     list_display = [
-        "id", "person", "symbol", "sentence", "state", "urgency", "fires", "last_fired_at", "created_at"
+        "id", "symbol", "fires", "last_fired_at", "state", "sentence", "person", "urgency", "created_at"
     ]  # fmt: skip
     list_filter = [Standing, Activity, "kind", "mode", "priority", "sessions", "user__tier"]
     list_select_related = ["user", "ticker"]
@@ -115,11 +118,11 @@ class AlertAdmin(Searched[Alert]):
                 "fields": [
                     *(
                         "kind",
-                        "threshold",
+                        THRESHOLD,
                         "threshold_percent",
-                        "reference_price",
-                        "lower",
-                        "upper",
+                        REFERENCE_PRICE,
+                        LOWER,
+                        UPPER,
                         "window_s",
                     ),
                     *("way", "stale_after_s", "sessions", "mode", "rearm_band", "cooldown_s", "expires_at"),
@@ -248,13 +251,13 @@ class SoldBy(admin.SimpleListFilter):
 class TriggerAdmin(Searched[Trigger]):
     change_list_template = "admin/alerts/trigger/change_list.html"
     list_display = [
-        "id", "alert_link", "person", "symbol", "price", "source", "provider", "session", "at", "took",
-        "reproduced", "state",
+        "id", "symbol", PRICE, "took", "reproduced", "state", "alert_link", "at", "source", "person", "provider",
+        "session",
     ]  # fmt: skip
     list_filter = [Doubt, "source", SoldBy, "committed_at"]
     actions = ["retract"]
     fieldsets = [
-        (None, {"fields": ["alert_link", "person", "symbol", "price", "sentence", "reproduced", "state"]}),
+        (None, {"fields": ["alert_link", "person", "symbol", PRICE, "sentence", "reproduced", "state"]}),
         ("Times", {"fields": ["times", "position"]}),
         (
             "Evidence",
@@ -264,7 +267,7 @@ class TriggerAdmin(Searched[Trigger]):
                     "before_tick",
                     "crossing_tick",
                     "armed_at",
-                    "armed_price",
+                    ARMED_PRICE,
                     "more",
                     "rule_kept",
                 ]

@@ -18,8 +18,9 @@ from alerts.kinds import Priority
 from alerts.models import Channel, ChannelState, Delivery, DeliveryState, Notification, Outbox
 from core import clock
 from core.admin import ReadOnlyAdmin
-from marketdata.admin import link_to
+from marketdata.admin import link_to, price_column
 
+CURRENT_PRICE = price_column("current_price")
 LATE = timedelta(minutes=1)
 SECRETS = ("address", "secret")
 
@@ -111,7 +112,7 @@ class NotificationAdmin(Redelivering):
     fieldsets = [
         (
             None,
-            {"fields": ["person", "kind", "urgency", "category", "title", "body", "symbol", "current_price"]},
+            {"fields": ["person", "kind", "urgency", "category", "title", "body", "symbol", CURRENT_PRICE]},
         ),
         ("Times", {"fields": ["scheduled_at", "created_at", "read_at"]}),
         (None, {"fields": ["evidence"]}),
@@ -176,7 +177,7 @@ class Urgency(admin.SimpleListFilter):
 @admin.register(Delivery)
 class DeliveryAdmin(Redelivering):
     list_display = [
-        "key", "person", "told", "where", "state", "attempts", "next_attempt_at", "sent_at", "last_error"
+        "key", "state", "last_error", "attempts", "where", "told", "person", "next_attempt_at", "sent_at"
     ]  # fmt: skip
     list_filter = ["state", Overdue, "channel__kind", Urgency, "created_at"]
     search_help_text = "A key, a symbol, or the beginning of an e-mail address or of a user name"
@@ -226,8 +227,8 @@ class Health(admin.SimpleListFilter):
 @admin.register(Channel)
 class ChannelAdmin(Searched[Channel]):
     list_display = [
-        "label", "kind", "name", "person", "is_enabled", "state", "failures_in_a_row", "last_success_at",
-        "last_error_at", "last_error",
+        "label", "kind", "state", "last_error", "failures_in_a_row", "last_error_at", "person", "is_enabled",
+        "last_success_at", "name",
     ]  # fmt: skip
     list_filter = [Health, "state", "kind", "is_enabled", "user__tier"]
     actions = ["enable", "disable"]

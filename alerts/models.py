@@ -126,7 +126,9 @@ class Alert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} on {self.ticker_id}"
+        """No row asks for its ticker just to be named."""
+        has_ticker = Alert.ticker.is_cached(self)
+        return f"{self.get_kind_display()} on {self.ticker.symbol if has_ticker else self.ticker_id}"
 
     @property
     def rule(self) -> Rule:

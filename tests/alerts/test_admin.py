@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from alerts import admin, outbox
+from alerts.kinds import Kind
 from alerts.models import Alert, Delivery, Notification, Outbox, Position, Sweep, Trigger
 from tests.alerts.fires import make_channel, make_delivery, make_fire, make_notification
 from tests.factories import make_alert, make_staff, make_ticker, make_user
@@ -151,6 +153,37 @@ def test_an_alert_says_its_rule_in_words_and_leads_to_its_fires(client, staff, s
     assert client.get(url("alert", alert.pk)).status_code == 200
 
 
+def test_an_alert_is_named_by_its_symbol_and_its_prices_have_no_idle_zeros(client, staff):
+    alert = make_alert(
+        make_user("alice"),
+        make_ticker("AAPL"),
+        kind=Kind.LEAVES_CHANNEL,
+        threshold=None,
+        lower="703.5",
+        upper="704.0708",
+    )
+    notification = make_notification(make_fire(alert, "704.1"))
+
+    text = client.get(url("alert", alert.pk)).content.decode()
+    pages = [
+        text,
+        *(client.get(url("trigger", *args)).content.decode() for args in ((), (notification.trigger_id,))),
+    ]
+    pages.append(client.get(url("notification", notification.pk)).content.decode())
+
+    assert f"{alert.get_kind_display()} on AAPL" in text
+    assert [price in text for price in ("703.50<", "704.0708<")] == [True, True]
+    assert [re.findall(r"70[34]\.[0-9]*0{3}<", page) for page in pages] == [[]] * 4
+
+
+def test_an_alert_is_named_without_a_query(django_assert_num_queries):
+    alert = make_alert(make_user(), make_ticker())
+    bare = Alert.objects.get(pk=alert.pk)
+
+    with django_assert_num_queries(0):
+        assert str(bare) == f"{bare.get_kind_display()} on {alert.ticker_id}"
+
+
 def test_alerts_are_paused_and_resumed_as_their_owner_would_do_it(client, staff):
     alice = make_user("alice")
     rows = [make_alert(alice, make_ticker()), make_alert(make_user("bob"), make_ticker())]
@@ -208,6 +241,22 @@ def test_the_list_of_fires_tells_how_many_were_false(client, staff, story):
     assert "False positives, 24 hours" in text
     assert "<b>50.00 %</b>: of 4 fires looked at, 1 not reproduced and 1 unreadable; 1 of 4 retracted" in text
     assert client.get(url("trigger", kept.pk)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "first"),
+    [
+        ("alert", ["id", "symbol", "fires", "last_fired_at"]),
+        ("trigger", ["took", "reproduced"]),
+        ("delivery", ["key", "state", "last_error"]),
+        ("channel", ["label", "kind", "state", "last_error"]),
+    ],
+)
+def test_what_is_asked_first_stands_first(client, staff, model, first):
+    columns = [name for name in client.get(url(model)).context["cl"].list_display if isinstance(name, str)]
+
+    start = columns.index(first[0])
+    assert (start <= 3, columns[start : start + len(first)]) == (True, first)
 
 
 def test_fires_are_found_by_what_is_wrong_with_them(client, staff, story):
