@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rest_framework import status
@@ -33,7 +34,11 @@ class Channels(AlertsView):
 
     def post(self, request: Request) -> Response:
         """The secret that a webhook's messages are signed with is in this answer and nowhere else."""
-        row = channels.create(user_of(request), known_fields_of(request, KEYS))
+        fields = known_fields_of(request, KEYS)
+        enabled = _enabled(fields, default=True)
+        row = channels.create(user_of(request), fields)
+        if not enabled:
+            channels.disable(row)
         secret = {"secret": row.secret} if row.kind == ChannelKind.WEBHOOK else {}
         return Response({**channel_payload(row), **secret}, status.HTTP_201_CREATED)
 
@@ -45,9 +50,7 @@ class OneChannel(AlertsView):
     def patch(self, request: Request, channel_id: int) -> Response:
         row = channel_or_404(request, channel_id)
         fields = known_fields_of(request, KEYS)
-        enabled = fields.get("is_enabled", row.is_enabled)
-        if not isinstance(enabled, bool):
-            raise ValidationError({"is_enabled": "Write true or false."}, code="invalid")
+        enabled = _enabled(fields, default=row.is_enabled)
         channels.edit(row, fields)
         if "is_enabled" in fields:
             _switch(channel_or_404(request, channel_id), to=enabled)
@@ -84,6 +87,13 @@ class ChannelSecret(AlertsView):
         if row.kind != ChannelKind.WEBHOOK:
             raise NotFound("Only webhooks have a secret.")
         return Response({"secret": channels.rotate_secret(row)}, status.HTTP_201_CREATED)
+
+
+def _enabled(fields: Mapping[str, Any], *, default: bool) -> bool:
+    enabled = fields.get("is_enabled", default)
+    if not isinstance(enabled, bool):
+        raise ValidationError({"is_enabled": "Write true or false."}, code="invalid")
+    return enabled
 
 
 def _switch(row: Channel, *, to: bool) -> None:

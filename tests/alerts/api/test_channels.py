@@ -145,6 +145,13 @@ def test_what_a_client_may_not_set_is_ignored(client, alice):
     )  # fmt: skip
 
 
+def test_a_channel_can_be_made_switched_off(client, alice):
+    assert fields_wrong(post(client, CHANNELS, {**WEBHOOK, "is_enabled": "no"})) == {"is_enabled"}
+    told = post(client, CHANNELS, {**WEBHOOK, "is_enabled": False}).json()
+
+    assert (told["is_enabled"], [row.is_enabled for row in Channel.objects.all()]) == (False, [False])
+
+
 def test_a_field_that_nobody_knows_is_refused_and_nothing_is_changed(client, alice):
     made = post(client, CHANNELS, {**EMAIL, "nmae": "mail", "user": "bob"})
     told = post(client, CHANNELS, EMAIL).json()
