@@ -178,7 +178,11 @@ def test_what_is_marked_is_left_alone(page: Page, alice: str) -> None:
     page.get_by_role("checkbox", name=re.compile("^Mark")).check()
     other = page.context.new_page()
     make_alert(other, "6000")
+    asked = []
+    page.on("request", lambda request: "x-fragment" in request.headers and asked.append(request.url))
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate("fetch('/alerts/').then((answer) => answer.text())")
+    assert asked == []
     expect(rows(page)).to_have_count(1)
     page.get_by_role("checkbox", name=re.compile("^Mark")).uncheck()
     expect(rows(page)).to_have_count(2)
