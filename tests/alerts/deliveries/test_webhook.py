@@ -173,7 +173,7 @@ def test_an_address_inside_is_not_called(settings):
     with sink() as one:
         outcome = send(one.url)
 
-    assert outcome == Outcome.retry("No server that can be called from here is known under this name.")
+    assert outcome == Outcome.retry("Only public addresses are called.")
     assert one.connections == 0
 
 
