@@ -49,8 +49,12 @@ def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     rows: list[Any] = []
     ledger._waiting.clear()
     ledger._away_until = 0.0
-    if request.node.get_closest_marker("django_db") is None and not _DATABASE & set(request.fixturenames):
+    marker = request.node.get_closest_marker("django_db")
+    if marker is None and not _DATABASE & set(request.fixturenames):
         monkeypatch.setattr(ledger, "_write", rows.extend)
+    elif marker is not None and not marker.kwargs.get("transaction"):
+        request.getfixturevalue("db")
+        _forget_purchases()
     yield rows
     _forgive()
 
@@ -61,6 +65,13 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     from marketdata import lookup  # noqa: PLC0415 -- likewise
 
     monkeypatch.setitem(lookup.get_quotes.__kwdefaults__, "patience_s", 30.0)
+
+
+def _forget_purchases() -> None:
+    """What a fetcher's own thread has committed outlives the transaction of the test that asked it."""
+    from marketdata.models import ProviderCall  # noqa: PLC0415 -- likewise
+
+    ProviderCall.objects.all().delete()
 
 
 _DATABASE = {"db", "transactional_db", "django_db_setup", "live_server"}
