@@ -5,7 +5,6 @@ Written where the name says it: alerts by `rules`, what fires by `committing` an
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import Enum
 from typing import ClassVar, Self
 
@@ -44,11 +43,7 @@ class Alert(models.Model):
     kind = models.CharField(max_length=16, choices=choices_of(Kind))
     threshold = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     threshold_percent = models.DecimalField(
-        max_digits=10,
-        decimal_places=4,
-        null=True,
-        blank=True,
-        help_text="As it was given, from the reference price.",
+        max_digits=10, decimal_places=4, null=True, blank=True, help_text="From the reference price."
     )
     reference_price = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
     lower = models.DecimalField(max_digits=20, decimal_places=8, null=True, blank=True)
@@ -157,8 +152,7 @@ class Trigger(models.Model):
     `rule` is the rule as it was, `before` and `tick` what `alerts.evidence` wrote of the last two accepted ticks.
     """
 
-    # Here and below PostgreSQL need not look for the parent: one statement writes both (sql/commit.sql), and looking
-    # was a third of the time of many fires.
+    # Here and below no parent is looked for: one statement writes both, and looking was a third of its time.
     alert = models.ForeignKey(
         Alert, on_delete=models.CASCADE, db_index=False, db_constraint=False, related_name="triggers"
     )
@@ -397,7 +391,7 @@ class Sweep(models.Model):
     """Up to which minute the sweep has looked; one row."""
 
     name = models.CharField(max_length=10, primary_key=True)
-    until: models.DateTimeField[datetime, datetime] = models.DateTimeField()
+    until = models.DateTimeField()
 
     def __str__(self) -> str:
         return f"{self.name}: {self.until}"

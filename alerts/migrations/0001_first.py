@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(choices=[('above', 'Above'), ('below', 'Below'), ('crosses_above', 'Crosses above'), ('crosses_below', 'Crosses below'), ('moves', 'Moves'), ('leaves_channel', 'Leaves channel'), ('enters_channel', 'Enters channel'), ('volume', 'Volume'), ('high_52w', 'High 52w'), ('low_52w', 'Low 52w'), ('stale', 'Stale')], max_length=16)),
                 ('threshold', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
-                ('threshold_percent', models.DecimalField(blank=True, decimal_places=4, help_text='As it was given, from the reference price.', max_digits=10, null=True)),
+                ('threshold_percent', models.DecimalField(blank=True, decimal_places=4, help_text='From the reference price.', max_digits=10, null=True)),
                 ('reference_price', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
                 ('lower', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
                 ('upper', models.DecimalField(blank=True, decimal_places=8, max_digits=20, null=True)),
