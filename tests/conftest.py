@@ -78,13 +78,15 @@ _DATABASE = {"db", "transactional_db", "django_db_setup", "live_server"}
 
 
 def _forgive() -> None:
-    """Breakers and waiting times outlive a test in Redis, and in this process."""
+    """What outlives a test in Redis or in this process: breakers, waiting times, a database that is left alone."""
+    from core.database import forget_outage  # noqa: PLC0415 -- likewise
     from core.redis import client  # noqa: PLC0415 -- likewise
     from marketdata import quota  # noqa: PLC0415 -- likewise
     from marketdata.providers import breakers  # noqa: PLC0415 -- likewise
 
     keys = [f"breaker:{name}:{what}" for name in breakers._local for what in ("open", "failures", "probe")]
     keys += [f"quota:{name}:blocked" for name in quota._local._blocked]
+    forget_outage()
     breakers._local.clear()
     quota._local = quota.LocalWindows(quota.PROCESSES_ASSUMED)
     if keys:
