@@ -21,8 +21,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes real servers away, or drives a browser, is tried again when it fails, twice, seconds apart; the last lines name it.
+    """What takes real servers away, or drives a browser, is tried again when it fails: twice, seconds apart.
 
+    The last lines of the run name it.
     Such a test races with processes of its own, on a machine that may be busy with others; a defect fails each time.
     """
     for item in items:
