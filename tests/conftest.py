@@ -20,18 +20,6 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("onetape")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes real servers away, or drives a browser, is tried again when it fails: twice, seconds apart.
-
-    The last lines of the run name it.
-    Such a test races with processes of its own, on a machine that may be busy with others; a defect fails each time.
-    """
-    for item in items:
-        database = item.get_closest_marker("django_db")
-        if item.get_closest_marker("browser") or (database and database.kwargs.get("transaction")):
-            item.add_marker(pytest.mark.flaky(reruns=2, reruns_delay=3))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """The tests reach this machine only."""
