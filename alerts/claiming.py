@@ -66,7 +66,8 @@ SELECT found.* FROM unnest(%(channels)s) AS turn (id) CROSS JOIN LATERAL (
    ORDER BY d.priority, d.next_attempt_at, d.id LIMIT %(rows)s) found
 """
 RECENT = """
-SELECT d.channel_id, d.first_attempt_at, EXISTS (SELECT FROM alerts_delivery m WHERE m.digest_id = d.id)
+SELECT d.channel_id, d.first_attempt_at, EXISTS (SELECT FROM alerts_delivery m WHERE m.digest_id = d.id),
+       d.priority = %(critical)s
   FROM alerts_delivery d
  WHERE d.channel_id = ANY (%(channels)s) AND d.first_attempt_at > %(since)s AND d.digest_id IS NULL
 """
@@ -210,8 +211,9 @@ def _waiting(channels: list[int], now: datetime) -> dict[int, list[Row]]:
 
 def _recent(channels: list[int], now: datetime) -> dict[int, list[Recent]]:
     found: dict[int, list[Recent]] = {}
-    for channel, at, is_digest in _rows(RECENT, {"channels": channels, "since": now - MINUTE}):
-        found.setdefault(channel, []).append(Recent(at, is_digest))
+    parameters = {"channels": channels, "since": now - MINUTE, "critical": int(Priority.CRITICAL)}
+    for channel, *recent in _rows(RECENT, parameters):
+        found.setdefault(channel, []).append(Recent(*recent))
     return found
 
 

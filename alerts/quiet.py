@@ -109,6 +109,7 @@ class Recent(NamedTuple):
 
     at: datetime
     is_digest: bool = False
+    is_critical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def plan(manners: Manners, waiting: Sequence[Waiting], recent: Sequence[Recent],
             (held if one.is_held else fresh).append(one.id)
     untried = {one.id for one in waiting if not one.is_tried}
     room = manners.digest_above - len(recent) - sum(one in untried for one in found.singles)
-    _collect(found, held, fresh, _Window(room, recent, now))
+    _collect(found, held, fresh, _Window(room, manners.digest_above, recent, now))
     return found
 
 
@@ -145,22 +146,35 @@ class _Window:
 
     room: int
     """How many more may go out by themselves."""
+    most: int
+    """How many may in a minute."""
     recent: Sequence[Recent]
     now: datetime
 
     @property
-    def next_digest_at(self) -> datetime:
-        """A minute after the last digest; without one, a minute after the first message of the window."""
-        digests = [one.at for one in self.recent if one.is_digest]
-        return (max(digests) if digests else min([self.now, *(one.at for one in self.recent)])) + MINUTE
+    def digests(self) -> list[datetime]:
+        return [one.at for one in self.recent if one.is_digest]
 
     @property
-    def had_digest(self) -> bool:
-        return any(one.is_digest for one in self.recent)
+    def others(self) -> list[datetime]:
+        """Those that are not critical: what had to wait is one more than the most of these, never two more."""
+        return [one.at for one in self.recent if not one.is_critical]
+
+    @property
+    def is_digest_allowed(self) -> bool:
+        return not self.digests and len(self.others) <= self.most
+
+    @property
+    def next_digest_at(self) -> datetime:
+        """A minute after what stands in its way; when nothing does, a minute after the first of the window."""
+        if self.is_digest_allowed:
+            return min([self.now, *(one.at for one in self.recent)]) + MINUTE
+        in_the_way = self.digests + (sorted(self.others)[:1] if len(self.others) > self.most else [])
+        return max(in_the_way) + MINUTE
 
 
 def _collect(found: Plan, held: list[int], fresh: list[int], window: _Window) -> None:
-    is_time = bool(held) and not window.had_digest
+    is_time = bool(held) and window.is_digest_allowed
     room = max(0, window.room - is_time)
     alone, rest = fresh[:room], fresh[room:]
     found.singles.extend(alone)

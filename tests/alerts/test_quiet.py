@@ -6,7 +6,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from alerts.kinds import Priority
@@ -206,17 +206,21 @@ arrivals = st.lists(st.tuples(st.integers(0, 300), st.sampled_from(list(Priority
 
 
 @given(arrivals, st.integers(1, 6))
+@example(
+    [(at, Priority.CRITICAL) for at in (0, 62, 64)] + [(at, Priority.HIGH) for at in (0, 61, 121, 123)], 1
+)
 def test_a_flood_makes_few_messages_a_minute_and_nothing_is_lost(flood, most):
     """Played second by second, as the dispatcher does it."""
     coming = [(NOON + timedelta(seconds=at), n, priority) for n, (at, priority) in enumerate(sorted(flood))]
     due = {one: (at, priority, False) for at, one, priority in coming}
+    critical = {one for _, one, priority in coming if priority == Priority.CRITICAL}
     sent: list[tuple[datetime, list[int]]] = []
     for second in range(600):
         now = NOON + timedelta(seconds=second)
         waiting = [
             Waiting(one, priority, is_held=was) for one, (at, priority, was) in due.items() if at <= now
         ]
-        recent = [Recent(at, len(ids) > 1) for at, ids in sent if at > now - MINUTE]
+        recent = [Recent(at, len(ids) > 1, ids[0] in critical) for at, ids in sent if at > now - MINUTE]
         found = plan(Manners(digest_above=most), waiting, recent, now)
         sent += [(now, [one]) for one in found.singles] + ([(now, found.digest)] if found.digest else [])
         for one, until in found.later.items():
@@ -226,12 +230,9 @@ def test_a_flood_makes_few_messages_a_minute_and_nothing_is_lost(flood, most):
             del due[one]
 
     assert sorted(one for _, ids in sent for one in ids) == [one for _, one, _ in coming]
-    critical = {one for _, one, priority in coming if priority == Priority.CRITICAL}
     digests = [at for at, ids in sent if len(ids) > 1]
     assert all(later - earlier >= MINUTE for earlier, later in pairwise(digests))
     for end, _ in sent:
         others = [ids for at, ids in sent if end - MINUTE < at <= end and not critical & set(ids)]
-        # One that had to wait alone, and one for each critical one that took another's place before.
-        urgent = sum(end - 2 * MINUTE < at <= end for at, ids in sent if critical & set(ids))
-        assert len(others) <= most + 1 + urgent
+        assert len(others) <= most + 1
     assert all(at == when for at, one, _ in coming if one in critical for when, ids in sent if one in ids)

@@ -136,11 +136,16 @@ async def test_a_stream_without_any_price_has_no_position_yet(demo):
         assert (await reader.next("quotes")).id == "1,AAPL:3"
 
 
-async def test_the_hub_says_heartbeats_and_silence_as_events(demo, feed):
+async def test_the_hub_says_heartbeats_as_events(demo, feed):
     await feed.publish(AAPL="1.00")
     async with EventReader(STREAM + "AAPL") as reader:
         heartbeat = (await reader.next("heartbeat")).data
         assert list(heartbeat) == ["type", "t"]
+
+
+async def test_the_hub_says_silence_as_an_event(demo, feed):
+    await feed.publish(AAPL="1.00")
+    async with EventReader(STREAM + "AAPL") as reader:
         stale = await reader.next("stale")
         assert stale.data == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
 
