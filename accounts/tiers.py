@@ -22,6 +22,8 @@ class Limits:
     max_api_keys: int
     max_alerts: int
     max_channels: int
+    # In whose style tickers are analysed, by the names of summaries.kinds.Persona.
+    personas: tuple[str, ...]
 
 
 LIMITS: dict[Tier, Limits] = {
@@ -33,6 +35,7 @@ LIMITS: dict[Tier, Limits] = {
         max_api_keys=2,
         max_alerts=20,
         max_channels=3,
+        personas=("basic",),
     ),
     Tier.PRO: Limits(
         label="Pro",
@@ -42,6 +45,7 @@ LIMITS: dict[Tier, Limits] = {
         max_api_keys=5,
         max_alerts=100,
         max_channels=5,
+        personas=("basic", "buffett", "lynch"),
     ),
     Tier.EXPERT: Limits(
         label="Expert",
@@ -51,6 +55,7 @@ LIMITS: dict[Tier, Limits] = {
         max_api_keys=10,
         max_alerts=500,
         max_channels=10,
+        personas=("basic", "buffett", "lynch", "dcf"),
     ),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from decimal import Decimal
 from math import isfinite
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,13 @@ class Environment(FileAwareEnv):
         if not (isfinite(number) and number > 0):
             raise ImproperlyConfigured(f"{name} must be a number above 0, such as 1.")
         return number
+
+    def money(self, name: str, default: str) -> Decimal:
+        """An amount that is not negative."""
+        amount: Decimal = self.decimal(name, Decimal(default))
+        if not (amount.is_finite() and amount >= 0):
+            raise ImproperlyConfigured(f"{name} must be an amount of US dollars, such as 5.00.")
+        return amount
 
     def address(self, name: str, default: str = "", *, schemes: Collection[str]) -> str:
         """A URL of one of the schemes, or nothing. Brokers may be several, as Celery has them."""

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "marketdata",
     "subscriptions",
     "alerts",
+    "summaries",
     "dashboard",
 ]
 
@@ -172,6 +173,8 @@ CELERY_TASK_ROUTES = {
     "core.clear_sessions": {"queue": "slow"},
     "alerts.sweep": {"queue": "realtime"},
     "alerts.delete_old": {"queue": "slow"},
+    "summaries.load_*": {"queue": "slow"},
+    "summaries.delete_old": {"queue": "slow"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # A worker killed outright gives its task back only when these sweep, by default every 100 s;
@@ -248,6 +251,14 @@ YAHOO_STREAM_URL = env.address("YAHOO_STREAM_URL", "wss://streamer.finance.yahoo
 VISITOR_CONNECTIONS = env.int("VISITOR_CONNECTIONS", 10_000)
 MINUTE_BARS_DAYS = env.above_zero("MINUTE_BARS_DAYS", 30)
 LEDGER_DAYS = env.above_zero("LEDGER_DAYS", 400)
+
+# --- Language models
+OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
+OPENAI_BASE_URL = env.address("OPENAI_BASE_URL", "https://api.openai.com/v1", schemes=WEB)
+LLM_VENDOR = env.str("LLM_VENDOR", "openai")
+LLM_MODEL = env.str("LLM_MODEL", "gpt-5-mini")
+LLM_BUDGET_USD = env.money("LLM_BUDGET_USD", "5.00")
+NEWS_DAYS = env.above_zero("NEWS_DAYS", 90)
 
 # --- API
 REST_FRAMEWORK = {

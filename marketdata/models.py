@@ -202,6 +202,26 @@ class CorporateAction(models.Model):
         return f"{self.ticker_id} {self.kind} {self.ex_date}"
 
 
+class Fundamentals(models.Model):
+    """The newest figures of a company, as one provider told them; see `marketdata.company.Fundamentals`."""
+
+    ticker = models.OneToOneField(
+        Ticker, on_delete=models.CASCADE, primary_key=True, related_name="fundamentals"
+    )
+    as_of = models.DateField()
+    currency = models.CharField(max_length=3, default="USD")
+    figures = models.JSONField(help_text="Decimals as text; what is not there was not told.")
+    provider = models.CharField(max_length=20)
+    simulated = models.BooleanField(default=False)
+    loaded_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name_plural = "fundamentals"
+
+    def __str__(self) -> str:
+        return f"{self.ticker_id} {self.as_of}"
+
+
 class CalendarException(models.Model):
     """A day on which the New York market does not keep its usual hours, entered by an operator."""
 

@@ -22,7 +22,8 @@ from marketdata.providers.base import Capabilities, Unit
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 # Lines that we made ourselves begin their note with this; only those are ever ended by us.
 MADE = "Loaded: "
-METERED = [unit for unit in Unit if unit is not Unit.MONTH]
+# What providers of market data count by.
+METERED = (Unit.REQUEST, Unit.CREDIT, Unit.SYMBOL, Unit.SYMBOL_MINUTE)
 
 
 def book_of(start: datetime, end: datetime) -> Book:

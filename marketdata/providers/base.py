@@ -37,6 +37,10 @@ class Unit(StrEnum):
     SYMBOL = "symbol"
     SYMBOL_MINUTE = "symbol_minute"
     MONTH = "month"
+    # of language models: thousands of tokens; those that were in the vendor's cache have a price of their own
+    INPUT = "ktoken_in"
+    CACHED = "ktoken_cached"
+    OUTPUT = "ktoken_out"
 
 
 @dataclass(frozen=True, slots=True)
