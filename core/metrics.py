@@ -105,3 +105,14 @@ alerts_sent_s = _seconds(
     "alerts_sent_seconds", "From the committed notification to the channel having it.", "kind"
 )
 alerts_deliveries = _counter("alerts_deliveries", "Attempts and ends of deliveries, by how.", "outcome")
+
+# --- Summaries and analyses
+model_calls = _counter("model_calls", "Calls of a language model, by how they ended.", "task", "outcome")
+model_tokens = _counter("model_tokens", "Tokens of language models, as they are billed.", "kind")
+summaries_made = _counter("summaries_made", "Texts stored, by who wrote them.", "task", "by")
+orders_failed = _counter("orders_failed", "Answers of a model that were of no use to an order.", "reason")
+claims_checked = _counter("claims_checked", "Numbers, dates and tickers that generated texts named.")
+claims_ungrounded = _counter("claims_ungrounded", "Those that their source did not have; they were left out.")
+articles_loaded = _counter("articles_loaded", "Articles that were new.")
+articles_known = _counter("articles_known", "Articles that were told once more.")
+articles_refused = _counter("articles_refused", "Articles that are not kept, by why.", "reason")
