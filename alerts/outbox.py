@@ -8,8 +8,6 @@ happen without the other, and a delivery is unique by (notification, channel).
 from __future__ import annotations
 
 import logging
-import os
-import threading
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -21,16 +19,12 @@ from redis.exceptions import RedisError
 from alerts.kinds import Priority
 from alerts.models import Notification, NotificationKind, Outbox
 from core import clock, metrics
-from core.outages import DATABASE_ERRORS
+from core.waking import Waker
 
 logger = logging.getLogger(__name__)
 
 # Rows of one statement: some tens of milliseconds.
 ROWS = 1_000
-# However much is committed, a process asks no more often.
-WAKE_EVERY_S = 0.25
-# A broker that is silent may hold an asker for ever; then the next one asks anew.
-STUCK_S = 10.0
 
 # A channel that was switched off by an error still gets its row if another stands in for it: the dispatcher passes it
 # on. One that nobody has confirmed gets none. Whoever has no channel has read the inbox.
@@ -101,44 +95,7 @@ def wake() -> None:
 
     Never waits and never raises: another thread asks, a few times a second at most.
     """
-    try:
-        transaction.on_commit(_waker.ask, robust=True)
-    except DATABASE_ERRORS:  # outside of a transaction Django looks for a connection to find that out
-        _waker.ask()
-
-
-class _Waker:
-    """Asks at once for the first, and for all that come within the next moment once more."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._since: float | None = None
-        self._again = False
-
-    def ask(self) -> None:
-        with self._lock:
-            now = clock.monotonic()
-            if self._since is not None and now - self._since < STUCK_S:
-                self._again = True
-                return
-            self._since = now
-        threading.Thread(target=self._run, name="waker", daemon=True).start()
-
-    def _run(self) -> None:
-        pause = threading.Event()
-        while True:
-            _ask_for_delivery()
-            pause.wait(WAKE_EVERY_S)
-            with self._lock:
-                if not self._again:
-                    self._since = None
-                    return
-                self._again, self._since = False, clock.monotonic()
-
-    def forget(self) -> None:
-        """A child of this process has none of its threads."""
-        self._lock = threading.Lock()
-        self._since, self._again = None, False
+    _waker.after_commit()
 
 
 def _ask_for_delivery() -> None:
@@ -151,5 +108,4 @@ def _ask_for_delivery() -> None:
         logger.warning("nobody could be asked to deliver; beat asks within seconds")
 
 
-_waker = _Waker()
-os.register_at_fork(after_in_child=_waker.forget)
+_waker = Waker(_ask_for_delivery)

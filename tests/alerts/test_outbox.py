@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from alerts import outbox, tasks, telling
 from alerts.kinds import Priority
 from alerts.models import ChannelState, Delivery, Notification, Outbox
-from core import metrics
+from core import metrics, waking
 from tests.alerts.mailing import START, StillClock, make_channel, make_notification
 from tests.factories import make_user
 
@@ -177,8 +177,8 @@ def asked(monkeypatch):
     """How often the task was sent; the pause of the asking thread ends when the test says so."""
     found = Asked()
     monkeypatch.setattr(tasks.deliver, "apply_async", found.send)
-    monkeypatch.setattr(outbox, "_waker", outbox._Waker())
-    monkeypatch.setattr(outbox, "WAKE_EVERY_S", 0.02)
+    monkeypatch.setattr(outbox, "_waker", waking.Waker(outbox._ask_for_delivery))
+    monkeypatch.setattr(waking, "WAKE_EVERY_S", 0.02)
     return found
 
 
@@ -216,7 +216,7 @@ def test_many_commits_ask_at_once_and_once_more(asked):
     asking = outbox._waker
     with asked.was:  # the first one is being sent meanwhile
         for _ in range(100):
-            asking.ask()
+            asking.now()
 
     assert asked.wait_for(2)
     for thread in threading.enumerate():
@@ -250,6 +250,6 @@ def test_a_database_that_is_away_does_not_keep_the_sender_from_being_asked(monke
         raise OperationalError("away")
 
     monkeypatch.setattr(transaction, "on_commit", away)
-    monkeypatch.setattr(outbox._waker, "ask", lambda: asked.append(True))
+    monkeypatch.setattr(outbox._waker, "now", lambda: asked.append(True))
     outbox.wake()
     assert asked == [True]
