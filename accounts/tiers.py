@@ -24,6 +24,8 @@ class Limits:
     max_channels: int
     # In whose style tickers are analysed, by the names of summaries.kinds.Persona.
     personas: tuple[str, ...]
+    # How often an hour somebody may have a ticker analysed anew.
+    analyses_per_hour: int
 
 
 LIMITS: dict[Tier, Limits] = {
@@ -36,6 +38,7 @@ LIMITS: dict[Tier, Limits] = {
         max_alerts=20,
         max_channels=3,
         personas=("basic",),
+        analyses_per_hour=5,
     ),
     Tier.PRO: Limits(
         label="Pro",
@@ -46,6 +49,7 @@ LIMITS: dict[Tier, Limits] = {
         max_alerts=100,
         max_channels=5,
         personas=("basic", "buffett", "lynch"),
+        analyses_per_hour=20,
     ),
     Tier.EXPERT: Limits(
         label="Expert",
@@ -56,9 +60,15 @@ LIMITS: dict[Tier, Limits] = {
         max_alerts=500,
         max_channels=10,
         personas=("basic", "buffett", "lynch", "dcf"),
+        analyses_per_hour=60,
     ),
 }
 
 
 def limits_of(tier: str) -> Limits:
     return LIMITS[Tier(tier)]
+
+
+def cheapest_with(persona: str) -> Tier:
+    """The first tier that has this persona."""
+    return next(tier for tier, limits in LIMITS.items() if persona in limits.personas)

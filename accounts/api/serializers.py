@@ -23,6 +23,8 @@ class MeSerializer(serializers.ModelSerializer[User]):
             "max_alerts": limits.max_alerts,
             "max_channels": limits.max_channels,
             "fastest": limits.fastest,
+            "personas": list(limits.personas),
+            "analyses_per_hour": limits.analyses_per_hour,
         }
 
 

@@ -79,6 +79,8 @@ def test_me_tells_the_account_and_its_limits(who, alice, request):
             "max_alerts": 100,
             "max_channels": 5,
             "fastest": "live",
+            "personas": ["basic", "buffett", "lynch"],
+            "analyses_per_hour": 20,
         },
     }
     assert "no-store" in response["Cache-Control"]
