@@ -36,6 +36,7 @@ app.conf.beat_schedule = {
     "fetch wanted tickers that do not stream": {"task": "marketdata.fetch_wanted", "schedule": 5.0},
     "load past bars that are missing": {"task": "marketdata.load_overdue_bars", "schedule": 60.0},
     "load dividends, splits and renames once a day": {"task": "marketdata.load_actions", "schedule": 3_600.0},
+    "load fundamentals once a day": {"task": "marketdata.load_fundamentals", "schedule": 3_600.0},
     "make the coming months of daily bars": {"task": "marketdata.make_months", "schedule": 86_400.0},
     "delete old minute bars and ledger rows": {"task": "marketdata.delete_old", "schedule": 3_600.0},
     "delete sessions whose time is over": {"task": "core.clear_sessions", "schedule": 86_400.0},

@@ -285,7 +285,7 @@ class Price(models.Model):
     """
 
     provider = models.CharField(max_length=20)
-    plan = models.CharField(max_length=40, blank=True, help_text="Empty: every plan.")
+    plan = models.CharField(max_length=80, blank=True, help_text="Empty: every plan.")
     endpoint = models.CharField(max_length=20, blank=True, help_text="Empty: every endpoint.")
     unit = models.CharField(max_length=16, choices=choices_of(Unit))
     usd = models.DecimalField("US dollars", max_digits=20, decimal_places=9, help_text="For one unit.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -91,6 +91,61 @@ def priced(calls: Iterable[Bought], book: Book) -> Iterator[int | None]:
 
 def cost_of(units: Decimal, usd: Decimal) -> int:
     return int(units.scaleb(6)) * int(usd.scaleb(9))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCall:
+    """One call of a language model, as it is billed: three units, each with a price of its own."""
+
+    at: datetime
+    provider: str
+    model: str
+    """Stands as the plan in the book."""
+    endpoint: str
+    input: int
+    """The cached ones included."""
+    cached: int
+    output: int
+
+    def pieces(self) -> Iterator[TokenPiece]:
+        yield TokenPiece(self, Unit.INPUT, self.input - self.cached)
+        yield TokenPiece(self, Unit.CACHED, self.cached)
+        yield TokenPiece(self, Unit.OUTPUT, self.output)
+
+
+class TokenPiece:
+    """The tokens of one kind: a purchase by itself."""
+
+    def __init__(self, call: TokenCall, unit: Unit, tokens: int) -> None:
+        self.at, self.provider, self.plan, self.endpoint = call.at, call.provider, call.model, call.endpoint
+        self.unit = unit.value
+        self.tokens = tokens
+
+    @property
+    def units(self) -> Decimal:
+        return Decimal(self.tokens).scaleb(-3)
+
+
+def cost_of_tokens(call: TokenCall, book: Book) -> int | None:
+    """In femto-dollars; None where the book has no price for something of it that was used."""
+    costs = [_cost_of_piece(piece, call, book) for piece in call.pieces() if piece.tokens]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _cost_of_piece(piece: TokenPiece, call: TokenCall, book: Book) -> int | None:
+    line = book.line_of(piece)
+    if line is None and piece.unit == Unit.CACHED.value:
+        # Whoever gives no discount on what lies in his cache bills it as what it is.
+        line = book.line_of(TokenPiece(call, Unit.INPUT, piece.tokens))
+    return None if line is None else cost_of(piece.units, line.usd)
+
+
+def most_of_tokens(call: TokenCall, book: Book) -> int | None:
+    """What so many tokens cost at most, whatever part of them is in the vendor's cache; None without a price."""
+    both = (replace(call, cached=0), replace(call, cached=call.input))
+    costs = [cost for one in both if (cost := cost_of_tokens(one, book)) is not None]
+    return max(costs) if len(costs) == len(both) else None
 
 
 def fees_of(book: Book, start: datetime, end: datetime) -> dict[str, int]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from marketdata import actions, backfill, demand, polling, upkeep
+from marketdata import actions, backfill, demand, fundamentals, polling, upkeep
 
 
 @shared_task(name="marketdata.fetch_wanted", expires=5)
@@ -33,6 +33,17 @@ def load_actions() -> None:
     """Once a day for each wanted ticker; looked at more often, so that a lost message costs an hour and no day."""
     actions.follow_due()
     actions.ask_for(demand.wanted())
+
+
+@shared_task(name="marketdata.load_fundamentals_of", expires=600)
+def load_fundamentals_of(symbol: str) -> None:
+    fundamentals.load(symbol)
+
+
+@shared_task(name="marketdata.load_fundamentals", expires=600)
+def load_fundamentals() -> None:
+    """Once a day for each wanted ticker; looked at more often, so that a lost message costs an hour and no day."""
+    fundamentals.ask_for(demand.wanted())
 
 
 @shared_task(name="marketdata.make_months", expires=3_600)

@@ -28,6 +28,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='price',
+            name='plan',
+            field=models.CharField(blank=True, help_text='Empty: every plan.', max_length=80),
+        ),
+        migrations.AlterField(
+            model_name='price',
             name='unit',
             field=models.CharField(choices=[('request', 'Request'), ('credit', 'Credit'), ('symbol', 'Symbol'), ('symbol_minute', 'Symbol minute'), ('month', 'Month'), ('ktoken_in', 'Ktoken in'), ('ktoken_cached', 'Ktoken cached'), ('ktoken_out', 'Ktoken out')], max_length=16),
         ),

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
+from marketdata.company import EarningsCall, Fundamentals, News
 from marketdata.errors import PlanLocked, ProviderError
 from marketdata.quotes import Action, Bar, Quote, StreamEvent
 
@@ -70,6 +71,7 @@ class Capabilities:
     actions: bool = False
     search: bool = False
     news: bool = False
+    transcripts: bool = False
     fundamentals: bool = False
     delayed_s: int = 0
     always_open: bool = False
@@ -80,6 +82,10 @@ class Capabilities:
     """Whether the plan lets us show its prices to other people; the administration warns where not."""
     attribution: str = ""
     """The line the vendor wants to see beside its prices."""
+
+
+# Whoever asks for more news of one ticker at once would wait for pages that nobody reads.
+MOST_NEWS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,25 @@ class Provider(Protocol):
         """Instruments whose symbol or name fits, best first; raises ProviderError."""
         ...
 
+    async def fetch_news(self, symbol: str, since: datetime) -> list[News]:
+        """Articles published since then, newest first, at most MOST_NEWS; raises ProviderError."""
+        ...
+
+    async def fetch_calls(self, symbol: str, newest: int) -> list[tuple[int, int]]:
+        """(fiscal year, quarter) of the newest earnings calls, newest first; raises ProviderError.
+
+        Each probably has a transcript; that it has none yet is NotFound when it is asked for.
+        """
+        ...
+
+    async def fetch_call(self, symbol: str, year: int, quarter: int) -> EarningsCall:
+        """Raises ProviderError; NotFound where there is no transcript of it."""
+        ...
+
+    async def fetch_fundamentals(self, symbol: str) -> Fundamentals:
+        """The newest figures of the company; raises ProviderError, NotFound where none is told."""
+        ...
+
     async def open_stream(self) -> Stream:
         """Open the one upstream connection, authenticated; raises ProviderError."""
         ...
@@ -157,6 +182,18 @@ class Limited:
 
     async def search(self, text: str) -> list[SymbolMatch]:
         raise PlanLocked(f"{self.name} has no symbol search")
+
+    async def fetch_news(self, symbol: str, since: datetime) -> list[News]:
+        raise PlanLocked(f"{self.name} has no news")
+
+    async def fetch_calls(self, symbol: str, newest: int) -> list[tuple[int, int]]:
+        raise PlanLocked(f"{self.name} has no earnings calls")
+
+    async def fetch_call(self, symbol: str, year: int, quarter: int) -> EarningsCall:
+        raise PlanLocked(f"{self.name} has no transcripts")
+
+    async def fetch_fundamentals(self, symbol: str) -> Fundamentals:
+        raise PlanLocked(f"{self.name} has no fundamentals")
 
     async def open_stream(self) -> Stream:
         raise PlanLocked(f"{self.name} has no stream")

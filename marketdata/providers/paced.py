@@ -15,10 +15,13 @@ from decimal import Decimal
 
 from core import clock
 from marketdata import metering
+from marketdata.company import Fundamentals
 from marketdata.errors import Kind, NotFound, ProviderDown, ProviderError
 from marketdata.freshness import OPEN_TTL, ttl_of
+from marketdata.instruments import asset_class_of
 from marketdata.metering import Call
-from marketdata.providers.base import Capabilities, Interval, Limited
+from marketdata.providers import invented_figures
+from marketdata.providers.base import AssetClass, Capabilities, Interval, Limited
 from marketdata.quotes import EPOCH, Bar, Quote, Tick, microseconds, quote_of
 
 Now = Callable[[], datetime]
@@ -71,6 +74,10 @@ class PacedProvider(Limited, ABC):
     @abstractmethod
     def bars(self, symbol: str, interval: Interval, start: datetime, end: datetime) -> list[Bar]: ...
 
+    @abstractmethod
+    def usual_price(self, symbol: str) -> tuple[Decimal, int]:
+        """(price around which a covered symbol moves, seed): what fundamentals are invented from."""
+
     async def answer(self) -> None:
         """Take as long as an upstream would, and fail as it would; nothing by default."""
 
@@ -92,6 +99,15 @@ class PacedProvider(Limited, ABC):
         if not self.covers(symbol):
             raise NotFound(f"{self.name} does not know {symbol}")
         return await asyncio.to_thread(self.bars, symbol, interval, start, end)
+
+    async def fetch_fundamentals(self, symbol: str) -> Fundamentals:
+        """Invented ones that fit the prices; only companies have any."""
+        self.requests += 1
+        await self._answered("fundamentals", [symbol])
+        if not self.covers(symbol) or "=" in symbol or asset_class_of(symbol) is not AssetClass.STOCK:
+            raise NotFound(f"{self.name} knows no company {symbol}")
+        price, seed = self.usual_price(symbol)
+        return invented_figures.of(symbol, price, seed, self.now().date())
 
     async def open_stream(self) -> PacedStream:
         self.check_connection()

@@ -24,6 +24,9 @@ class Purpose(StrEnum):
     DAY_BARS = "day_bars"
     ACTIONS = "actions"
     SEARCH = "search"
+    NEWS = "news"
+    TRANSCRIPTS = "transcripts"
+    FUNDAMENTALS = "fundamentals"
 
 
 # By name, since a process should import only the vendors it is told to use. Each is a function without arguments
@@ -75,7 +78,7 @@ def route(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> Provider | None:
 def candidates(symbol: str, *, purpose: Purpose = Purpose.QUOTES) -> tuple[Provider, ...]:
     """Every provider that covers the canonical symbol and can do this, the preferred one first.
 
-    Invented prices never stand in for real ones: a simulated provider is a candidate only where no real one covers
+    What is invented never stands in for what is real: a simulated provider is a candidate only where no real one covers
     the symbol, and then the first such alone.
     """
     able = [one for one in providers() if one.covers(symbol) and can(one.capabilities, purpose)]
@@ -89,20 +92,21 @@ def is_dismissed(name: str) -> bool:
     return name in INVENTED and name not in settings.MARKETDATA_PROVIDERS
 
 
+NEEDED: Mapping[Purpose, Callable[[Capabilities], bool]] = {
+    Purpose.QUOTES: lambda one: one.max_symbols_per_request > 0,
+    Purpose.STREAM: lambda one: one.streams,
+    Purpose.MINUTE_BARS: lambda one: Interval.MINUTE in one.intervals,
+    Purpose.DAY_BARS: lambda one: Interval.DAY in one.intervals,
+    Purpose.ACTIONS: lambda one: one.actions,
+    Purpose.SEARCH: lambda one: one.search,
+    Purpose.NEWS: lambda one: one.news,
+    Purpose.TRANSCRIPTS: lambda one: one.transcripts,
+    Purpose.FUNDAMENTALS: lambda one: one.fundamentals,
+}
+
+
 def can(capabilities: Capabilities, purpose: Purpose) -> bool:
-    match purpose:
-        case Purpose.QUOTES:
-            return capabilities.max_symbols_per_request > 0
-        case Purpose.STREAM:
-            return capabilities.streams
-        case Purpose.MINUTE_BARS:
-            return Interval.MINUTE in capabilities.intervals
-        case Purpose.DAY_BARS:
-            return Interval.DAY in capabilities.intervals
-        case Purpose.ACTIONS:
-            return capabilities.actions
-        case Purpose.SEARCH:
-            return capabilities.search
+    return NEEDED[purpose](capabilities)
 
 
 @contextmanager

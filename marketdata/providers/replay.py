@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from django.conf import settings
 
@@ -34,6 +35,7 @@ TRADING_DAY_MINUTES = 390
 SLOWEST, FASTEST = 1.0, 390.0
 # One tick in each, at an irregular moment: two a second.
 SLOT_US = 500_000
+FUNDAMENTALS_SEED = 1
 
 
 def day_length_us(speed: float) -> int:
@@ -66,6 +68,7 @@ class Replay(PacedProvider):
         intervals=frozenset({Interval.MINUTE, Interval.DAY}),
         streams=True,
         actions=True,
+        fundamentals=True,
         always_open=True,
     )
 
@@ -102,6 +105,10 @@ class Replay(PacedProvider):
         if not self.covers(symbol):
             raise NotFound(f"{self.name} does not know {symbol}")
         return [action for action in actions().get(symbol, ()) if start <= action.ex_date < end]
+
+    def usual_price(self, symbol: str) -> tuple[Decimal, int]:
+        """That of the first replayed day; prices and actions are real, fundamentals are not."""
+        return dollars(histories()[symbol].row(loop_days()[0]).close), FUNDAMENTALS_SEED
 
     def _day_at(self, symbol: str, us: int) -> ReplayedDay:
         number = us // self.day_us

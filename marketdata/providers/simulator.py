@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 
 from django.conf import settings
@@ -28,7 +29,7 @@ from marketdata.providers.paced import (
     from_us,
     midnight,
 )
-from marketdata.providers.simulated_market import CELL_US, CELLS_PER_DAY, DAY_US, Market
+from marketdata.providers.simulated_market import CELL_US, CELLS_PER_DAY, DAY_US, Market, base_cents
 from marketdata.providers.walk import volume_at
 from marketdata.quotes import Bar, Session, Tick, microseconds
 from marketdata.symbols import canonical
@@ -112,9 +113,11 @@ class Simulator(PacedProvider):
             max_symbols_per_request=max_symbols_per_request,
             intervals=frozenset({Interval.MINUTE, Interval.DAY}),
             streams=True,
+            fundamentals=True,
             always_open=not script.sessions,
         )
         self.script = script
+        self._seed = seed
         self._market = Market(seed, script.ticks_per_second)
 
     def covers(self, symbol: str) -> bool:
@@ -157,6 +160,9 @@ class Simulator(PacedProvider):
         if interval is Interval.DAY:
             return list(self._daily_bars(symbol, max(start, now - DAY_HISTORY), min(end, now)))
         return list(self._minute_bars(symbol, max(start, now - MINUTE_HISTORY), min(end, now)))
+
+    def usual_price(self, symbol: str) -> tuple[Decimal, int]:
+        return dollars(base_cents(symbol, self._seed)), self._seed
 
     def _true_ticks(self, symbol: str, after_us: int, until_us: int) -> Iterator[Tick]:
         """What happened with after < moment <= until; halts and sessions count, faults of delivery do not."""
