@@ -345,6 +345,9 @@ class Order(models.Model):
     claims = models.IntegerField(default=0)
     not_before = models.DateTimeField(default=timezone.now)
     claimed_until = models.DateTimeField(null=True, blank=True)
+    call = models.ForeignKey(
+        ModelCall, null=True, blank=True, on_delete=models.SET_NULL, help_text="The latest that asked for it."
+    )
     batch = models.ForeignKey(RemoteBatch, null=True, blank=True, on_delete=models.SET_NULL)
     last_error = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
