@@ -18,23 +18,9 @@ from summaries.models import Article, Transcript
 
 _numbers = count(1)
 WORDS = [
-    "amber",
-    "birch",
-    "cedar",
-    "delta",
-    "ember",
-    "fjord",
-    "grove",
-    "haven",
-    "inlet",
-    "jetty",
-    "kelpy",
-    "lemon",
-    "maple",
-    "north",
-    "ocean",
-    "pearl",
-]
+    "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven",
+    "inlet", "jetty", "kelpy", "lemon", "maple", "north", "ocean", "pearl",
+]  # fmt: skip
 
 
 def ticker(symbol: str = "AAPL") -> Ticker:

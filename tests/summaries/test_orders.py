@@ -8,7 +8,7 @@ from django.db import connections
 
 from core import clock
 from summaries import modelbook, orders
-from summaries.kinds import Lane, OrderState
+from summaries.kinds import Lane, OrderState, Task
 from summaries.llm import prompts
 from summaries.models import Order, Summary
 from tests.summaries.making import article, articles, transcript
@@ -35,7 +35,7 @@ def later(time_machine):
 def written(one, *, days_ago: float = 0, version: str = "") -> None:
     Summary.objects.create(
         article=one, sentences=["A."], key_points=[], sentiment=0, model="gpt-5-mini",
-        prompt_version=version or prompts.version("summary"), created_at=clock.now() - timedelta(days=days_ago),
+        prompt_version=version or prompts.version(Task.SUMMARY), created_at=clock.now() - timedelta(days=days_ago),
     )  # fmt: skip
 
 
