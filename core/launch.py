@@ -153,6 +153,7 @@ def prepare_database(*, demo: bool) -> str:
     """Migrate, and fill an empty database; returns what the demo data wants said (its passwords)."""
     call_command("migrate", verbosity=0, interactive=False)
     call_command("loadprices", if_empty=True, stdout=io.StringIO())
+    call_command("loadmodels", if_needed=True, stdout=io.StringIO(), stderr=io.StringIO())
     if not settings.DATABASE_URL:
         # Nobody else uses this server: a lease that an ended run still holds would only delay the tape.
         Lease.objects.filter(expires_at__gt=clock.now()).update(expires_at=clock.now())

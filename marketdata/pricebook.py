@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, QuerySet
 
 from core import clock
 from marketdata.models import Price
@@ -26,9 +26,11 @@ MADE = "Loaded: "
 METERED = (Unit.REQUEST, Unit.CREDIT, Unit.SYMBOL, Unit.SYMBOL_MINUTE)
 
 
-def book_of(start: datetime, end: datetime) -> Book:
-    """The lines that are valid at some time of the window."""
+def book_of(start: datetime, end: datetime, *, provider: str = "") -> Book:
+    """The lines that are valid at some time of the window; of one provider, where one is named."""
     rows = Price.objects.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=start), valid_from__lt=end)
+    if provider:
+        rows = rows.filter(provider=provider)
     return Book(
         Line(
             row.provider,
@@ -100,13 +102,57 @@ def _monthly(name: str, plan: str) -> Decimal | None:
 
 def _add(line: Price) -> bool:
     """Only where the book says nothing yet for this provider, plan and unit."""
-    same = Price.objects.filter(provider=line.provider, plan=line.plan, endpoint="", unit=line.unit)
+    same = Price.objects.filter(
+        provider=line.provider, plan=line.plan, endpoint=line.endpoint, unit=line.unit
+    )
     if same.filter(Q(valid_to__isnull=True) | Q(valid_to__gt=clock.now())).exists():
         return False
     ended = same.filter(valid_to__gt=line.valid_from).aggregate(last=Max("valid_to"))["last"]
     line.valid_from = ended or line.valid_from
     line.save()
     return True
+
+
+def keep(lines: Iterable[Price], now: datetime) -> Loaded:
+    """Lines of a published list: added where the book says nothing, replaced from now on where the list has changed.
+
+    What an operator entered counts for all that it fits, and a line of ours that he changed is his.
+    """
+    report = Loaded()
+    for line in lines:
+        rows = list(_fitting(line, now))
+        mine = [
+            row for row in rows if _is_ours(row) and (row.plan, row.endpoint) == (line.plan, line.endpoint)
+        ]
+        if any(not _is_ours(row) for row in rows) or any(row.usd == line.usd for row in mine):
+            continue
+        report.ended += _end(mine, now)
+        report.added += _add(line)
+    return report
+
+
+def noted(source: str, usd: Decimal) -> str:
+    """The note of a line of a published list: with the amount, so that it is seen where somebody changed it."""
+    return f"{MADE}{source}, {usd.normalize():f} USD"
+
+
+def _is_ours(row: Price) -> bool:
+    return row.note.startswith(MADE) and row.note.endswith(f", {row.usd.normalize():f} USD")
+
+
+def _fitting(line: Price, now: datetime) -> QuerySet[Price]:
+    """What is valid now or later and could price what this line is for."""
+    return Price.objects.filter(
+        Q(valid_to__isnull=True) | Q(valid_to__gt=now),
+        provider=line.provider,
+        plan__in={"", line.plan},
+        endpoint__in={"", line.endpoint},
+        unit=line.unit,
+    )
+
+
+def _end(rows: Iterable[Price], now: datetime) -> int:
+    return Price.objects.filter(pk__in=[row.pk for row in rows], valid_from__lt=now).update(valid_to=now)
 
 
 def _end_left_plans(name: str, plan: str, now: datetime) -> int:

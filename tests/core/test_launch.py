@@ -117,13 +117,13 @@ def commands(monkeypatch):
 @pytest.mark.django_db
 def test_an_empty_database_gets_demo_data_and_its_passwords_are_handed_on(commands):
     assert launch.prepare_database(demo=True) == "alice / secret"
-    assert commands == ["migrate", "loadprices", "loaddemo"]
+    assert commands == ["migrate", "loadprices", "loadmodels", "loaddemo"]
 
 
 @pytest.mark.django_db
 def test_no_demo_data_where_others_can_reach_the_pages(commands):
     assert launch.prepare_database(demo=False) == ""
-    assert commands == ["migrate", "loadprices"]
+    assert commands == ["migrate", "loadprices", "loadmodels"]
 
 
 @pytest.mark.django_db
@@ -131,7 +131,7 @@ def test_a_database_with_people_gets_no_demo_data(commands, django_user_model):
     django_user_model.objects.create(email="alice@example.com", username="alice")
 
     assert launch.prepare_database(demo=True) == ""
-    assert commands == ["migrate", "loadprices"]
+    assert commands == ["migrate", "loadprices", "loadmodels"]
 
 
 @pytest.mark.django_db
