@@ -27,7 +27,7 @@ def text(task: Task, persona: str = "") -> str:
     parts = ["rules", task.value]
     if task is Task.ANALYSIS:
         parts.append(f"analysis_{Persona(persona or Persona.BASIC)}")
-    return "\n".join(_read(part) for part in parts)
+    return "\n".join(words(part) for part in parts)
 
 
 @cache
@@ -61,5 +61,6 @@ def _told(item: Item, task: Task) -> dict[str, Any]:
 
 
 @cache
-def _read(name: str) -> str:
+def words(name: str) -> str:
+    """Of one file."""
     return (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
