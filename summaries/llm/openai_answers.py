@@ -24,7 +24,7 @@ from summaries.kinds import Outcome
 from summaries.llm.base import Answer, Finish, ModelError, Usage
 
 FINISHES = {"length": Finish.LENGTH, "content_filter": Finish.REFUSAL}
-OUTCOMES = {
+OUTCOMES: Mapping[int, Outcome] = {
     HTTPStatus.UNAUTHORIZED: Outcome.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN: Outcome.UNAUTHORIZED,
     HTTPStatus.PAYMENT_REQUIRED: Outcome.UNAUTHORIZED,
@@ -149,8 +149,9 @@ def refusal_of(reply: Reply, most: Usage, usage: Usage | None = None) -> ModelEr
     outcome = CODES.get(str(code)) or outcome_of(status)
     if outcome is Outcome.USELESS:
         usage = usage or most
+    said = "the account has no credit left" if code in CREDIT else SAID[outcome]
     return ModelError(
-        f"{SAID[outcome]} (status {reply.status})",
+        f"{said} (status {reply.status})",
         outcome,
         usage=usage,
         retry_at=_retry_at(reply.headers, str(code), outcome),
@@ -159,9 +160,8 @@ def refusal_of(reply: Reply, most: Usage, usage: Usage | None = None) -> ModelEr
 
 
 def outcome_of(status: int) -> Outcome:
-    found = OUTCOMES.get(HTTPStatus(status)) if status in HTTPStatus else None
-    refused = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
-    return found or (Outcome.BAD_REQUEST if refused else Outcome.DOWN)
+    is_ours = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return OUTCOMES.get(status) or (Outcome.BAD_REQUEST if is_ours else Outcome.DOWN)
 
 
 def error_of(body: Any) -> Mapping[str, Any]:
