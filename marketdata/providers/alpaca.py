@@ -12,15 +12,18 @@ from typing import Any
 
 from django.conf import settings
 
+from marketdata.company import News
 from marketdata.errors import Malformed, NotFound, PlanLocked, ProviderError, Unauthorized
 from marketdata.instruments import asset_class_of
 from marketdata.providers import alpaca_answers as answers
+from marketdata.providers import alpaca_news as news
 from marketdata.providers.alpaca_answers import spelled
 from marketdata.providers.alpaca_stream import alpaca_stream
-from marketdata.providers.base import AssetClass, Capabilities, Interval, Stream
+from marketdata.providers.base import MOST_NEWS, AssetClass, Capabilities, Interval, Stream
+from marketdata.providers.company_reading import newest, readable
 from marketdata.providers.day_figures import DayFigures
 from marketdata.providers.plans import Plan
-from marketdata.providers.reading import configured_plan, required
+from marketdata.providers.reading import configured_plan, required, rows_of
 from marketdata.providers.spelling import is_canonical, parts_of
 from marketdata.providers.vendor import BULK_BUDGET_S, MAX_PAGES, Vendor
 from marketdata.providers.vendor_stream import Patience
@@ -191,6 +194,30 @@ class Alpaca(Vendor):
 
         found = await self._paged("actions", "/v1/corporate-actions", params, symbol, read)
         return sorted((one for one in found if start <= one.ex_date < end), key=lambda one: one.ex_date)
+
+    # --- news
+
+    async def fetch_news(self, symbol: str, since: datetime) -> list[News]:
+        """Page by page until there are enough: the newest come first."""
+        params = {
+            "symbols": news.spelled(symbol), "start": _text(since), "sort": "desc",
+            "limit": str(news.PER_PAGE), "include_content": "true",
+        }  # fmt: skip
+
+        def read(body: Any) -> tuple[list[News], str | None]:
+            return readable(rows_of(body["news"]), partial(news.news_of, symbol)), _token(body)
+
+        found: list[News] = []
+        token: str | None = ""
+        while token is not None and len(found) < MOST_NEWS:
+            page = {**params, "page_token": token} if token else params
+            articles, token = await self.get_json(
+                "news", news.PATH, page, symbols=[symbol], read=read, budget_s=BULK_BUDGET_S
+            )
+            found += articles
+            if not articles:
+                break
+        return newest(found, since)
 
     # --- stream
 

@@ -19,11 +19,11 @@ No quote tells a currency, so exchanges that also trade in pence are not covered
 from __future__ import annotations
 
 from asyncio import sleep
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 
@@ -34,7 +34,6 @@ from marketdata.instruments import asset_class_of
 from marketdata.providers.alpha_vantage_answers import (
     COVERED,
     NEW_YORK,
-    InvalidCall,
     actions_of,
     asked_of,
     bars_of,
@@ -51,14 +50,14 @@ from marketdata.providers.alpha_vantage_answers import (
     start_of_day,
     unnumbered,
 )
+from marketdata.providers.alpha_vantage_company import Company
 from marketdata.providers.base import AssetClass, Capabilities, Interval, SymbolMatch
 from marketdata.providers.plans import Plan
 from marketdata.providers.reading import configured_plan, date_of, is_running, required, rows_of
 from marketdata.providers.spelling import is_canonical
-from marketdata.providers.vendor import BULK_BUDGET_S, QUOTE_BUDGET_S, Vendor, number, positive
+from marketdata.providers.vendor import number, positive
 from marketdata.quotes import Action, Bar, Quote
 
-T = TypeVar("T")
 CLOSE = time(16)
 # How much longer than a second we wait between two requests, since the vendor's seconds are not ours.
 GRAIN = 0.1
@@ -68,7 +67,7 @@ LONGEST_APART = 5
 COMPACT_DAYS = timedelta(days=130)
 
 
-class AlphaVantage(Vendor):
+class AlphaVantage(Company):
     name = "alpha_vantage"
 
     def __init__(self, key: str, *, base_url: str, plan: Plan) -> None:
@@ -90,7 +89,8 @@ class AlphaVantage(Vendor):
             actions=plan.actions,
             search=True,
             news=True,
-            fundamentals=True,
+            transcripts=plan.transcripts,
+            fundamentals=plan.fundamentals,
             delayed_s=plan.delayed,
             plan=plan.name,
             display_allowed=plan.display,
@@ -114,26 +114,6 @@ class AlphaVantage(Vendor):
         if "message" in body and body["message"] != "success":
             return refusal(str(body["message"]))
         return None
-
-    async def _query(
-        self,
-        endpoint: str,
-        params: Mapping[str, str],
-        read: Callable[[Any], T],
-        *,
-        symbols: Sequence[str] = (),
-    ) -> T:
-        """What `read` makes of the answer; one to a question about a single symbol may be NotFound."""
-        budget_s = QUOTE_BUDGET_S if endpoint == "quotes" else BULK_BUDGET_S
-        try:
-            found: T = await self.get_json(
-                endpoint, "/query", params, symbols=symbols, read=read, budget_s=budget_s
-            )
-        except InvalidCall:
-            if len(symbols) != 1:
-                raise
-            raise NotFound(f"alpha_vantage does not have {symbols[0]}") from None
-        return found
 
     # --- quotes
 
@@ -172,7 +152,7 @@ class AlphaVantage(Vendor):
 
     async def _global_quote(self, symbol: str) -> Mapping[str, Quote | ProviderError]:
         params = {"function": "GLOBAL_QUOTE", "symbol": asked_of(symbol)}
-        outcome = await self._query("quotes", params, partial(self._quote_of_day, symbol), symbols=[symbol])
+        outcome = await self.query("quotes", params, partial(self._quote_of_day, symbol), symbols=[symbol])
         return {symbol: outcome}
 
     def _quote_of_day(self, symbol: str, body: Mapping[str, Any]) -> Quote | ProviderError:
@@ -187,7 +167,7 @@ class AlphaVantage(Vendor):
 
     async def _batch(self, symbols: Sequence[str]) -> Mapping[str, Quote | ProviderError]:
         params = {"function": "REALTIME_BULK_QUOTES", "symbol": ",".join(map(asked_of, symbols))}
-        return await self._query("quotes", params, partial(self._quotes_of, symbols), symbols=symbols)
+        return await self.query("quotes", params, partial(self._quotes_of, symbols), symbols=symbols)
 
     def _quotes_of(self, symbols: Sequence[str], body: Any) -> dict[str, Quote | ProviderError]:
         asked = {asked_of(symbol): symbol for symbol in symbols}
@@ -211,7 +191,7 @@ class AlphaVantage(Vendor):
     async def _rate(self, symbol: str) -> Mapping[str, Quote | ProviderError]:
         base, money = pair_of(symbol)
         params = {"function": "CURRENCY_EXCHANGE_RATE", "from_currency": base, "to_currency": money}
-        outcome = await self._query("quotes", params, partial(self._rate_of, symbol), symbols=[symbol])
+        outcome = await self.query("quotes", params, partial(self._rate_of, symbol), symbols=[symbol])
         return {symbol: outcome}
 
     def _rate_of(self, symbol: str, body: Mapping[str, Any]) -> Quote | ProviderError:
@@ -244,7 +224,7 @@ class AlphaVantage(Vendor):
             "outputsize": "full" if reaches_back else "compact",
         }  # fmt: skip
         read = partial(bars_of, symbol, "Time Series (Daily)", start_of_day)
-        return await self._query("bars_1day", params, read, symbols=[symbol])
+        return await self.query("bars_1day", params, read, symbols=[symbol])
 
     async def _minutes(self, symbol: str, start: datetime, end: datetime) -> list[Bar]:
         read = partial(bars_of, symbol, "Time Series (1min)", new_york)
@@ -254,7 +234,7 @@ class AlphaVantage(Vendor):
                 "function": "TIME_SERIES_INTRADAY", "symbol": asked_of(symbol), "interval": "1min",
                 "month": month, "outputsize": "full", "adjusted": "false", "extended_hours": "true",
             }  # fmt: skip
-            found += await self._query("bars_1min", params, read, symbols=[symbol])
+            found += await self.query("bars_1min", params, read, symbols=[symbol])
         return found
 
     # --- corporate actions
@@ -271,7 +251,7 @@ class AlphaVantage(Vendor):
             ):  # asked at once the second would be refused, and counted all the same
                 await sleep(self._apart_s)
             params = {"function": function, "symbol": asked_of(symbol)}
-            found += await self._query(
+            found += await self.query(
                 "actions", params, partial(actions_of, symbol, action_of), symbols=[symbol]
             )
         return sorted((one for one in found if start <= one.ex_date < end), key=lambda one: one.ex_date)
@@ -279,7 +259,7 @@ class AlphaVantage(Vendor):
     # --- search
 
     async def search(self, text: str) -> list[SymbolMatch]:
-        return await self._query("search", {"function": "SYMBOL_SEARCH", "keywords": text}, matches_of)
+        return await self.query("search", {"function": "SYMBOL_SEARCH", "keywords": text}, matches_of)
 
 
 def from_settings() -> AlphaVantage:

@@ -82,7 +82,7 @@ def matches_of(body: Any) -> list[SymbolMatch]:
 
 
 def _match_of(figures: Mapping[str, Any]) -> SymbolMatch | None:
-    symbol = _ours(str(figures.get("symbol")))
+    symbol = ours_of(str(figures.get("symbol")))
     if symbol is None:
         return None
     _, currency = normalised({}, str(figures.get("currency") or "USD"))
@@ -95,7 +95,7 @@ def _match_of(figures: Mapping[str, Any]) -> SymbolMatch | None:
     )
 
 
-def _ours(theirs: str) -> str | None:
+def ours_of(theirs: str) -> str | None:
     root, dot, exchange = theirs.rpartition(".")
     if not dot:
         return ours(theirs)
@@ -116,6 +116,8 @@ def refusal(words: str) -> ProviderError:
         ("per minute", partial(wait, retry_at=now + MINUTE)),
         ("per day", partial(wait, retry_at=next_midnight(now))),
         ("premium", partial(PlanLocked, "alpha_vantage: not in our plan")),
+        ("no articles", partial(NotFound, "alpha_vantage has no articles")),
+        ("invalid inputs", partial(InvalidCall, "alpha_vantage refuses the question")),
         ("apikey", partial(Unauthorized, "alpha_vantage refuses our key")),
         ("api key", partial(Unauthorized, "alpha_vantage refuses our key")),
         ("invalid api call", partial(InvalidCall, "alpha_vantage refuses the question")),

@@ -17,6 +17,7 @@ from marketdata.errors import Malformed, NotFound, PlanLocked, ProviderError
 from marketdata.instruments import asset_class_of
 from marketdata.providers.base import AssetClass, Capabilities, Interval, Stream, SymbolMatch
 from marketdata.providers.day_figures import DayFigures
+from marketdata.providers.finnhub_company import Company
 from marketdata.providers.finnhub_stream import FinnhubStream
 from marketdata.providers.finnhub_symbols import COVERED, spelled
 from marketdata.providers.plans import Plan
@@ -33,7 +34,7 @@ from marketdata.providers.reading import (
 )
 from marketdata.providers.spelling import currency_guess, is_canonical, ours, parts_of
 from marketdata.providers.unadjusted import unadjusted
-from marketdata.providers.vendor import BULK_BUDGET_S, Vendor, number, positive
+from marketdata.providers.vendor import BULK_BUDGET_S, number, positive
 from marketdata.providers.vendor_stream import Patience
 from marketdata.quotes import Action, ActionKind, Bar, Quote
 
@@ -45,7 +46,7 @@ SPANS = {Interval.MINUTE: timedelta(days=30), Interval.DAY: timedelta(days=365 *
 FUNDS = {"ETP", "ETF", "Closed-End Fund", "Open-End Fund"}
 
 
-class Finnhub(Vendor):
+class Finnhub(Company):
     name = "finnhub"
 
     def __init__(
@@ -68,7 +69,8 @@ class Finnhub(Vendor):
             actions=plan.actions,
             search=True,
             news=True,
-            fundamentals=True,
+            transcripts=plan.transcripts,
+            fundamentals=plan.fundamentals,
             delayed_s=plan.delayed,
             plan=plan.name,
             display_allowed=plan.display,

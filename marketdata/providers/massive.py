@@ -44,12 +44,13 @@ from marketdata.providers.massive_answers import (
     rows_of,
     split_of,
 )
+from marketdata.providers.massive_company import Company
 from marketdata.providers.massive_market import MarketStream
 from marketdata.providers.massive_stream import MassiveStream, delay_of, feed_url
 from marketdata.providers.massive_symbols import ticker_of
 from marketdata.providers.plans import Plan
 from marketdata.providers.reading import configured_plan, midnight, required
-from marketdata.providers.vendor import BULK_BUDGET_S, MAX_PAGES, Vendor
+from marketdata.providers.vendor import BULK_BUDGET_S, MAX_PAGES
 from marketdata.providers.vendor_stream import Patience
 from marketdata.quotes import Action, Bar, Quote
 
@@ -65,7 +66,7 @@ END_OF_DAY_TTL = timedelta(hours=1)
 ACTIONS = (("dividends", "ex_dividend_date", dividend_of), ("splits", "execution_date", split_of))
 
 
-class Massive(Vendor):
+class Massive(Company):
     name = "massive"
 
     def __init__(
@@ -90,7 +91,7 @@ class Massive(Vendor):
             actions=plan.actions,
             search=True,
             news=True,
-            fundamentals=True,
+            fundamentals=plan.fundamentals,
             delayed_s=plan.delayed,
             plan=plan.name,
             display_allowed=plan.display,

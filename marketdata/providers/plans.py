@@ -31,6 +31,8 @@ class Plan:
     delayed: int = 0
     bars: bool = True
     actions: bool = True
+    transcripts: bool = True
+    fundamentals: bool = True
     display: bool = False
     monthly: Decimal | None = None
 
@@ -87,7 +89,7 @@ def _check(plan: Plan) -> None:
         _at_least(least, getattr(plan, field))
     if plan.stream is not None:
         _at_least(0, plan.stream)
-    flags = (plan.bars, plan.actions, plan.display)
+    flags = (plan.bars, plan.actions, plan.transcripts, plan.fundamentals, plan.display)
     if not isinstance(plan.feed, str) or not all(isinstance(flag, bool) for flag in flags):
         raise ValueError("a text or true or false is needed")
     if plan.monthly is not None and not (plan.monthly.is_finite() and plan.monthly >= 0):

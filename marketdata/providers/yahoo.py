@@ -32,14 +32,14 @@ from marketdata.errors import (
     RateLimited,
     Unauthorized,
 )
-from marketdata.providers import terms, yahoo_session
+from marketdata.providers import terms
 from marketdata.providers.base import Capabilities, Interval, Stream, SymbolMatch
 from marketdata.providers.day_figures import DayFigures
 from marketdata.providers.plans import Plan
 from marketdata.providers.reading import configured_plan, is_running, midnight, rows_of, seconds
 from marketdata.providers.spelling import is_canonical
 from marketdata.providers.unadjusted import unadjusted, unadjusted_dividend
-from marketdata.providers.vendor import BULK_BUDGET_S, Vendor
+from marketdata.providers.vendor import BULK_BUDGET_S
 from marketdata.providers.vendor_stream import Patience
 from marketdata.providers.yahoo_answers import (
     COVERED,
@@ -52,7 +52,8 @@ from marketdata.providers.yahoo_answers import (
     spelled,
     volume_of,
 )
-from marketdata.providers.yahoo_session import BAN, USER_AGENT, Pass
+from marketdata.providers.yahoo_company import Company
+from marketdata.providers.yahoo_session import BAN, USER_AGENT
 from marketdata.providers.yahoo_stream import YahooStream
 from marketdata.quotes import Action, ActionKind, Bar, Quote
 
@@ -68,18 +69,17 @@ REFUSALS: Mapping[str, type[ProviderError]] = {
 }
 
 
-class Yahoo(Vendor):
+class Yahoo(Company):
     name = "yahoo"
 
     def __init__(
         self, *, base_url: str, cookie_url: str, stream_url: str, plan: Plan, patience: Patience | None = None
     ) -> None:
-        super().__init__(base_url=base_url, plan=plan)
-        self.known_pass: Pass | None = None
+        super().__init__(base_url=base_url, cookie_url=cookie_url, plan=plan)
         self.figures = DayFigures()
         self.currencies: dict[str, str] = {}
         self.delays: dict[str, int] = {}
-        self._cookie_url, self._stream_url, self._patience = cookie_url, stream_url, patience
+        self._stream_url, self._patience = stream_url, patience
         self.capabilities = Capabilities(
             label="Yahoo Finance",
             asset_classes=COVERED,
@@ -92,7 +92,7 @@ class Yahoo(Vendor):
             actions=plan.actions,
             search=True,
             news=True,
-            fundamentals=True,
+            fundamentals=plan.fundamentals,
             delayed_s=plan.delayed,
             plan=plan.name,
             display_allowed=plan.display,
@@ -136,20 +136,11 @@ class Yahoo(Vendor):
         }
         if not symbols:
             return outcomes
-        was_known = self.known_pass is not None
-        try:
-            found = await self._quotes(list(outcomes))
-        except Unauthorized:
-            self.known_pass = None
-            if not was_known:
-                raise
-            found = await self._quotes(list(outcomes))
+        found = await self.with_pass(partial(self._quotes, list(outcomes)))
         return outcomes | found
 
-    async def _quotes(self, symbols: Sequence[str]) -> dict[str, Quote | ProviderError]:
-        if self.known_pass is None:
-            self.known_pass = await yahoo_session.obtain(self._cookie_url, self.base_url, self.plan.name)
-        params = {"symbols": ",".join(map(spelled, symbols)), "crumb": self.known_pass.crumb}
+    async def _quotes(self, symbols: Sequence[str], crumb: str) -> dict[str, Quote | ProviderError]:
+        params = {"symbols": ",".join(map(spelled, symbols)), "crumb": crumb}
         found: dict[str, Quote | ProviderError] = await self.get_json(
             "quotes", "/v7/finance/quote", params, symbols=symbols, read=partial(self._quotes_of, symbols)
         )

@@ -1,4 +1,4 @@
-"""Alpaca on loopback: snapshots, bars and corporate actions over REST; what streams is in `alpaca_stream`."""
+"""Alpaca on loopback: snapshots, bars, corporate actions and news over REST; what streams is in `alpaca_stream`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from zoneinfo import ZoneInfo
 
 from core import clock
+from marketdata.company import News
 from marketdata.quotes import Action, ActionKind, Bar
 from marketdata.standins.alpaca_stream import AlpacaStreaming
 from marketdata.standins.base import Asked, Fault, Reply
@@ -24,6 +25,8 @@ STATES = {
     Fault.SERVER_ERROR: (500, "internal server error occurred"),
 }
 LONG_AGO = date(1990, 1, 1)
+DAY = timedelta(days=1)
+MOST_ARTICLES = 50
 ACTION_GROUPS: Mapping[str, str] = {
     "cash_dividend": "cash_dividends",
     "forward_split": "forward_splits",
@@ -45,6 +48,7 @@ class AlpacaStandIn(AlpacaStreaming):
         "/v2/stocks/bars/latest": "_latest_bars",
         "/v2/stocks/bars": "_bars",
         "/v1/corporate-actions": "_actions",
+        "/v1beta1/news": "_news",
         "/v1beta3/crypto/us/snapshots": "_coin_snapshots",
         "/v1beta3/crypto/us/latest/quotes": "_latest_quotes",
         "/v1beta3/crypto/us/latest/trades": "_latest_trades",
@@ -160,6 +164,29 @@ class AlpacaStandIn(AlpacaStreaming):
         for group, row in page:
             groups.setdefault(group, []).append(row)
         return {"corporate_actions": groups, "next_page_token": token}
+
+    def _news(self, asked: Asked, fault: Fault | None) -> Any:
+        """Sorted as asked, by default the newest first; without content unless it is asked for."""
+        params = asked.params
+        since = datetime.fromisoformat(params["start"]) if "start" in params else clock.now() - DAY
+        found: dict[str, News] = {}
+        for text in params.get("symbols", "").split(","):
+            symbol = next((one for one in self.market.listed if one.replace("-", "") == text), text)
+            found |= {one.external_id: one for one in self.market.news_of(symbol, since)}
+        rows = sorted(found.values(), key=lambda one: one.published_at, reverse=params.get("sort") != "asc")
+        limited = {**params, "limit": str(min(int(params.get("limit") or 10), MOST_ARTICLES))}
+        page, token = self._page(rows, limited)
+        has_content = params.get("include_content", "").lower() == "true"
+        return {"news": [_article(one, has_content=has_content) for one in page], "next_page_token": token}
+
+
+def _article(one: News, *, has_content: bool) -> dict[str, Any]:
+    return {
+        "id": int(one.external_id), "headline": one.headline, "author": "Ada Example",
+        "created_at": f"{one.published_at:%Y-%m-%dT%H:%M:%SZ}", "updated_at": f"{one.published_at:%Y-%m-%dT%H:%M:%SZ}",
+        "summary": "", "content": one.body if has_content else "", "url": one.url, "images": [],
+        "symbols": [symbol.replace("-", "") for symbol in one.symbols], "source": one.source,
+    }  # fmt: skip
 
 
 def _snapshot(row: Listed, fault: Fault | None, now: datetime | None = None) -> dict[str, Any]:

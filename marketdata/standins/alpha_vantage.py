@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from core import clock
 from marketdata.quotes import Action, ActionKind, Bar
+from marketdata.standins import alpha_vantage_company
 from marketdata.standins.base import Asked, Fault, Reply, StandIn
 from marketdata.standins.market import Listed
 
@@ -37,6 +38,8 @@ class AlphaVantageStandIn(StandIn):
         if fault is Fault.THROTTLED_200:
             return Reply(self.burst_message())
         function = asked.params.get("function", "")
+        if asked.path == "/query" and function in alpha_vantage_company.ANSWERS:
+            return Reply(alpha_vantage_company.ANSWERS[function](self.market, asked.params))
         if asked.path != "/query" or function not in ANSWERS:
             return Reply(invalid(function))
         return Reply(ANSWERS[function](self, asked.params, fault))

@@ -17,6 +17,7 @@ from websockets.http11 import Response
 
 from core import clock
 from marketdata.quotes import EPOCH, Action, ActionKind, Bar
+from marketdata.standins import finnhub_company
 from marketdata.standins.base import Asked, Fault, Reply, response_of
 from marketdata.standins.market import Listed
 from marketdata.standins.stream import Session, StreamFault, StreamStandIn, Trade
@@ -30,7 +31,7 @@ REMAINING, LIMIT = 59, 60
 
 
 class FinnhubStandIn(StreamStandIn):
-    """`paid` opens candles, dividends and splits; `max_symbols` is what one connection may stream."""
+    """`paid` opens candles, dividends, splits and transcripts; `max_symbols` is what one connection may stream."""
 
     vendor = "finnhub"
 
@@ -48,15 +49,20 @@ class FinnhubStandIn(StreamStandIn):
         if self.key not in {asked.headers.get("x-finnhub-token"), asked.params.get("token")}:
             return NO_KEY
         path = asked.path.removeprefix(ROOT).replace("//", "/")
-        if path not in ANSWERS:
+        if path not in ANSWERS and path not in finnhub_company.ANSWERS:
             return Reply({"error": "not found"}, 404)
         if path in PAID and not self.paid:
             return NO_PLAN
-        body = ANSWERS[path](self, asked.params, fault)
+        body = self._body(path, asked.params, fault)
         headers = {"X-Ratelimit-Limit": str(LIMIT), "X-Ratelimit-Remaining": str(REMAINING), **_reset()}
         if fault is Fault.NOT_A_NUMBER and path == "/quote":
             return Reply(json.dumps({**body, "c": float("nan")}).encode(), 200, headers)
         return Reply(body, 200, headers)
+
+    def _body(self, path: str, params: Mapping[str, str], fault: Fault | None) -> Any:
+        if path in finnhub_company.ANSWERS:
+            return finnhub_company.ANSWERS[path](self.market, params)
+        return ANSWERS[path](self, params, fault)
 
     def refusal(self, fault: Fault) -> Reply:
         limited = {"error": f"API limit reached. Please try again later. Remaining Limit: 0 {self.key}"}
@@ -184,7 +190,10 @@ ANSWERS: Mapping[str, Callable[[FinnhubStandIn, Mapping[str, str], Fault | None]
     "/stock/split": FinnhubStandIn.split,
     "/search": FinnhubStandIn.search,
 }
-PAID = {"/stock/candle", "/crypto/candle", "/forex/candle", "/stock/dividend", "/stock/split"}
+PAID = {
+    *("/stock/candle", "/crypto/candle", "/forex/candle", "/stock/dividend", "/stock/split"),
+    *("/stock/transcripts/list", "/stock/transcripts"),
+}
 
 
 def theirs(symbol: str) -> str:

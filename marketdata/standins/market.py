@@ -12,7 +12,9 @@ from decimal import Decimal
 from typing import Any
 
 from core import clock
+from marketdata.company import EarningsCall, Fundamentals, News
 from marketdata.quotes import Action, ActionKind, Bar
+from marketdata.standins import companies
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,10 @@ class Market:
         ]
     )
 
+    news: list[News] = field(default_factory=companies.articles)
+    calls: list[EarningsCall] = field(default_factory=companies.calls)
+    figures: dict[str, Fundamentals] = field(default_factory=companies.figures)
+
     def get(self, symbol: str) -> Listed | None:
         """As it stands now, dated now unless a test has dated it."""
         found = self.listed.get(symbol)
@@ -104,6 +110,16 @@ class Market:
                 close = price + Decimal(number % 50) / 100
                 yield Bar(symbol, moment, price, close + 1, price - 1, close, 1_000 + number % 1_000)
             moment += step
+
+    def news_of(self, symbol: str, since: datetime) -> list[News]:
+        """Newest first."""
+        found = (one for one in self.news if symbol in one.symbols and one.published_at >= since)
+        return sorted(found, key=lambda one: one.published_at, reverse=True)
+
+    def calls_of(self, symbol: str) -> list[EarningsCall]:
+        """Newest first."""
+        found = (one for one in self.calls if one.symbol == symbol)
+        return sorted(found, key=lambda one: (one.year, one.quarter), reverse=True)
 
     def actions_of(self, symbol: str, start: date, end: date) -> list[Action]:
         """With start <= ex-date < end, oldest first."""

@@ -17,6 +17,7 @@ from urllib.parse import unquote
 from core import clock
 from marketdata.providers.massive_symbols import symbol_of, ticker_of
 from marketdata.quotes import ActionKind
+from marketdata.standins import massive_company
 from marketdata.standins.base import Asked, Fault, Reply
 from marketdata.standins.massive_rows import (
     NEW_YORK,
@@ -51,6 +52,7 @@ class MassiveStandIn(MassiveStreams):
     vendor = "massive"
     has_snapshots = True
     is_delayed = False
+    has_financials = True
     next_host: str | None = None
 
     # --- requests
@@ -60,7 +62,16 @@ class MassiveStandIn(MassiveStreams):
             return refused
         if fault is Fault.THROTTLED_200:
             return Reply({"status": "ERROR", "request_id": REQUEST_ID, "error": THROTTLED})
-        return self._answer(unquote(asked.path), self._unfolded(asked.params), fault)
+        path, params = unquote(asked.path), self._unfolded(asked.params)
+        return self._of_company(path, params) or self._answer(path, params, fault)
+
+    def _of_company(self, path: str, params: Mapping[str, str]) -> Reply | None:
+        rows = massive_company.rows_of(self.market, path, params)
+        if rows is None:
+            return None
+        if path.startswith("/stocks/financials/") and not self.has_financials:
+            return self._not_in_plan()
+        return Reply(self._page(path, params, rows, REFERENCE_LIMIT))
 
     def _answer(self, path: str, params: Mapping[str, str], fault: Fault | None) -> Reply:
         match path.strip("/").split("/"):

@@ -23,6 +23,7 @@ from marketdata.adjusting import ratio_of
 from marketdata.providers.spelling import ours
 from marketdata.providers.yahoo_answers import spelled
 from marketdata.quotes import EPOCH, Action, ActionKind, Bar
+from marketdata.standins import yahoo_company
 from marketdata.standins.base import Asked, Fault, Reply, response_of
 from marketdata.standins.market import Listed
 from marketdata.standins.stream import Session, StreamFault, StreamStandIn, Trade
@@ -87,6 +88,8 @@ class YahooStandIn(StreamStandIn):
             return self.quotes(asked, fault)
         if asked.path.startswith("/v8/finance/chart/"):
             return self.chart(unquote(asked.path.rpartition("/")[2]), asked.params)
+        if asked.path.startswith("/v10/finance/quoteSummary/"):
+            return self.summary(asked)
         if asked.path == "/v1/finance/search":
             return Reply(self.search(asked.params.get("q", "").lower()))
         return Reply(b"Not Found", 404, TEXT)
@@ -157,7 +160,15 @@ class YahooStandIn(StreamStandIn):
             for one in self.market.listed.values()
             if wanted in f"{one.symbol} {one.name}".lower()
         ]
-        return {"count": len(rows), "quotes": rows, "news": []}
+        return {"count": len(rows), "quotes": rows, "news": yahoo_company.news(self.market, wanted)}
+
+    def summary(self, asked: Asked) -> Reply:
+        if (asked.headers.get("cookie"), asked.params.get("crumb")) != (COOKIE, self.crumb):
+            return REFUSED[Fault.UNAUTHORIZED]
+        found = self.market.figures.get(ours(unquote(asked.path.rpartition("/")[2])) or "")
+        if found is None:
+            return Reply({"quoteSummary": {"result": None, "error": NO_DATA}}, 404)
+        return Reply({"quoteSummary": {"result": [yahoo_company.summary(found)], "error": None}})
 
     # --- stream
 

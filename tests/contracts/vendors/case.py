@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core import clock
+from marketdata.company import FIGURES
 from marketdata.errors import Kind
 from marketdata.providers.base import Interval, Provider
 from marketdata.providers.vendor_stream import Patience
@@ -97,6 +98,11 @@ class Case:
     """Further statuses with which this vendor refuses."""
     told: frozenset[str] = TOLD_IN_QUOTES
     told_of_actions: frozenset[str] = TOLD_OF_ACTIONS
+    told_of_calls: frozenset[str] = frozenset({"title", "held_on"})
+    told_of_companies: frozenset[str] = frozenset(FIGURES)
+    told_of_news: frozenset[str] = frozenset({"headline", "body", "published_at", "source", "url"})
+    tells_other_symbols: bool = True
+    """Whether an article names what else it is about."""
     precision: timedelta = timedelta(microseconds=1)
     """Of the time of a quote."""
     unknown_bars: Kind | None = Kind.NOT_FOUND
@@ -126,7 +132,15 @@ class Case:
     def operations(self) -> list[str]:
         can = self.idle_provider().capabilities
         bars = [f"bars_{interval.value}" for interval in Interval if interval in can.intervals]
-        return ["quotes", *bars, *["actions"] * can.actions, *["search"] * can.search]
+        return [
+            "quotes",
+            *bars,
+            *["actions"] * can.actions,
+            *["search"] * can.search,
+            *["news"] * can.news,
+            *["calls", "call"] * can.transcripts,
+            *["fundamentals"] * can.fundamentals,
+        ]
 
     def symbols(self, provider: Provider) -> list[str]:
         return list(self.batch[: provider.capabilities.max_symbols_per_request])

@@ -6,6 +6,7 @@ A vendor's module has `CASE = Case(...)` and imports all of this: `from tests.co
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -13,7 +14,8 @@ from decimal import Decimal
 import pytest
 
 from core import clock
-from marketdata.errors import Kind, NotFound, ProviderError
+from marketdata.company import FIGURES
+from marketdata.errors import Kind, NotFound, PlanLocked, ProviderError
 from marketdata.providers.base import Interval
 from marketdata.quotes import Quote, change_of
 from marketdata.standins.base import Fault
@@ -23,6 +25,8 @@ from tests.contracts.vendors.secrets import assert_untold
 __all__ = [
     "test_a_batch_in_other_order_with_extras_is_matched_by_symbol",
     "test_a_better_price_is_told_at_the_next_request",
+    "test_a_call_is_told_by_speaker",
+    "test_a_call_that_was_not_held_is_not_found",
     "test_a_clock_ahead_is_told_as_it_is",
     "test_a_fault_is_told_by_its_kind_noted_once_and_heals",
     "test_a_later_page_that_fails_fails_the_whole",
@@ -32,17 +36,22 @@ __all__ = [
     "test_a_search_finds_by_name_best_first",
     "test_a_symbol_is_asked_in_the_vendors_spelling",
     "test_actions_are_whole_oldest_first_and_within_the_range",
+    "test_articles_are_those_published_since_then_newest_first",
     "test_asking_for_nothing_sends_nothing",
     "test_bars_are_those_of_the_market_oldest_first_and_half_open",
     "test_bars_of_a_range_without_any_are_none",
     "test_bars_of_an_unknown_symbol",
     "test_bars_of_many_pages_are_whole",
+    "test_calls_are_listed_newest_first",
+    "test_figures_of_a_company_are_what_the_market_says",
     "test_more_symbols_than_agreed_are_a_mistake_of_the_caller",
+    "test_of_an_unknown_company_nothing_is_told",
     "test_one_request_notes_one_call",
     "test_the_same_symbol_twice_is_asked_once",
     "test_the_wrong_key_is_unauthorized",
     "test_uncovered_symbols_are_known_without_asking",
     "test_unknown_symbols_are_told_as_not_found",
+    "test_what_the_vendor_lacks_is_refused_without_asking",
 ]
 
 IN_TIME = {Fault.SLOW, Fault.TRICKLE}
@@ -78,6 +87,20 @@ async def do(operation, provider, case):
             return await provider.fetch_actions(symbol, date(2020, 1, 1), date(2025, 1, 1))
         case "search":
             return await provider.search("apple")
+        case _:
+            return await of_company(operation, provider, symbol)
+
+
+async def of_company(operation, provider, symbol):
+    match operation:
+        case "news":
+            return await provider.fetch_news(symbol, clock.now() - timedelta(days=3))
+        case "calls":
+            return await provider.fetch_calls(symbol, 4)
+        case "call":
+            return await provider.fetch_call(symbol, 2026, 1)
+        case "fundamentals":
+            return await provider.fetch_fundamentals(symbol)
 
 
 async def outcome(operation, provider, case):
@@ -385,3 +408,93 @@ async def test_a_search_finds_by_name_best_first(standin, provider):
     found = await provider.search("apple")
 
     assert [(match.symbol, match.name) for match in found[:1]] == [("AAPL", "Apple Inc.")]
+
+
+# --- companies: news, earnings calls, figures
+
+
+async def test_articles_are_those_published_since_then_newest_first(case, standin, provider):
+    if not provider.capabilities.news:
+        pytest.skip("no news")
+    since = clock.now() - timedelta(hours=40)
+    expected = standin.market.news_of("AAPL", since)
+
+    found = await provider.fetch_news("AAPL", since)
+
+    assert [{name: getattr(one, name) for name in case.told_of_news} for one in found] == [
+        {name: getattr(one, name) for name in case.told_of_news} for one in expected
+    ]
+    symbols = [set(one.symbols) if case.tells_other_symbols else {"AAPL"} for one in expected]
+    assert [set(one.symbols) for one in found] == symbols
+    assert len({one.external_id for one in found} - {""}) == len(expected) == 2
+    assert await provider.fetch_news("AAPL", clock.now()) == []
+
+
+async def test_calls_are_listed_newest_first(provider):
+    if not provider.capabilities.transcripts:
+        pytest.skip("no transcripts")
+
+    assert await provider.fetch_calls("AAPL", 9) == [(2026, 1), (2025, 4), (2025, 3)]
+    assert await provider.fetch_calls("AAPL", 2) == [(2026, 1), (2025, 4)]
+
+
+async def test_a_call_is_told_by_speaker(case, standin, provider):
+    if not provider.capabilities.transcripts:
+        pytest.skip("no transcripts")
+    for expected in standin.market.calls_of("AAPL"):
+        found = await provider.fetch_call("AAPL", expected.year, expected.quarter)
+
+        assert (found.symbol, found.year, found.quarter) == ("AAPL", expected.year, expected.quarter)
+        assert found.speeches == expected.speeches
+        assert found.title
+        assert {name: getattr(found, name) for name in case.told_of_calls} == {
+            name: getattr(expected, name) for name in case.told_of_calls
+        }
+
+
+async def test_a_call_that_was_not_held_is_not_found(provider, calls):
+    if not provider.capabilities.transcripts:
+        pytest.skip("no transcripts")
+
+    with pytest.raises(NotFound):
+        await provider.fetch_call("AAPL", 2031, 2)
+
+
+async def test_figures_of_a_company_are_what_the_market_says(case, standin, provider):
+    if not provider.capabilities.fundamentals:
+        pytest.skip("no fundamentals")
+    expected = standin.market.figures["BRK.B"]
+
+    found = await provider.fetch_fundamentals("BRK.B")
+
+    assert (found.symbol, found.as_of, found.currency) == ("BRK.B", expected.as_of, "USD")
+    untold = set(FIGURES) - case.told_of_companies
+    assert {name: getattr(found, name) for name in untold} == dict.fromkeys(untold)
+    wrong = {
+        name: (getattr(found, name), getattr(expected, name))
+        for name in case.told_of_companies
+        if abs(getattr(found, name) / getattr(expected, name) - 1) > Decimal("1e-6")
+    }
+    assert wrong == {}
+
+
+COMPANY = {"news": "news", "calls": "transcripts", "call": "transcripts", "fundamentals": "fundamentals"}
+
+
+async def test_of_an_unknown_company_nothing_is_told(provider):
+    told = {}
+    for operation, capability in COMPANY.items():
+        if getattr(provider.capabilities, capability):
+            with suppress(NotFound):
+                told[operation] = await of_company(operation, provider, "NOSUCH")
+
+    assert told in ({}, {"news": []})
+
+
+async def test_what_the_vendor_lacks_is_refused_without_asking(standin, provider, calls):
+    lacking = [name for name, able in COMPANY.items() if not getattr(provider.capabilities, able)]
+    for operation in lacking:
+        with pytest.raises(PlanLocked):
+            await of_company(operation, provider, "AAPL")
+
+    assert (standin.asked, calls) == ([], [])

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from core import clock
+from marketdata.company import FIGURES
 from marketdata.errors import Kind, NotFound, PlanLocked, ProviderError, RateLimited
 from marketdata.providers import alpha_vantage as alpha_vantage_module
 from marketdata.providers.alpha_vantage import AlphaVantage
@@ -29,7 +30,14 @@ CASE = Case(
     make_provider=alpha_vantage,
     spellings={"BRK.B": "BRK-B", "BTC-USD": "BTC", "EURUSD=X": "EUR"},
     uncovered=("^GSPC", "ES=F", "VOD.L", "0700.HK", "ABR.PRD", "AAPL240119C00150000"),
-    requests={"actions": 2},
+    requests={"actions": 2, "fundamentals": 4},
+    # It has nothing to say about symbols that it does not know.
+    expected={
+        ("calls", Fault.EMPTY_OBJECT): Kind.NOT_FOUND,
+        ("fundamentals", Fault.EMPTY_OBJECT): Kind.NOT_FOUND,
+    },
+    told_of_calls=frozenset(),
+    told_of_companies=frozenset(FIGURES) - {"revenue_growth_5y"},
     statuses=frozenset({200}),
     told=TOLD_IN_QUOTES - {"bid", "ask"},
     precision=timedelta(milliseconds=1),

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from core import clock
+from marketdata.company import FIGURES
 from marketdata.errors import Kind, Malformed, PlanLocked
 from marketdata.providers.base import Interval
 from marketdata.providers.massive import Massive
@@ -34,7 +35,8 @@ CASE = Case(
     batch=("AAPL", "MSFT", "IBM", "BRK.B"),
     spellings={"BTC-USD": "X:BTCUSD", "EURUSD=X": "C:EURUSD", "BRK.B": "BRK.B"},
     uncovered=("0700.HK", "VOD.L", "ES=F", "^FTSE"),
-    requests={"actions": 2},
+    requests={"actions": 2, "fundamentals": 3},
+    told_of_companies=frozenset(FIGURES) - {"beta"},
     unknown_bars=None,
     pages=True,
     life_message=False,

@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from core import clock
+from marketdata.company import FIGURES
 from marketdata.errors import Kind, ProviderError, RateLimited, Unauthorized
 from marketdata.providers.base import Interval
 from marketdata.providers.plans import plan_of
@@ -51,6 +52,8 @@ CASE = Case(
     spellings={"BTC-USD": "BTC-USD", "EURUSD=X": "EURUSD=X", "BRK.B": "BRK-B"},
     lacks=frozenset({Fault.UNAUTHORIZED, Fault.THROTTLED_200}),
     told_of_actions=frozenset(),
+    told_of_news=frozenset({"headline", "published_at", "source", "url"}),
+    told_of_companies=frozenset(FIGURES) - {"revenue_growth_5y", "eps_growth_3y", "eps_growth_5y"},
     precision=timedelta(seconds=1),
     stream_lacks=frozenset(
         {
