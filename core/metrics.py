@@ -109,6 +109,7 @@ alerts_deliveries = _counter("alerts_deliveries", "Attempts and ends of deliveri
 # --- Summaries and analyses
 model_calls = _counter("model_calls", "Calls of a language model, by how they ended.", "task", "outcome")
 model_tokens = _counter("model_tokens", "Tokens of language models, as they are billed.", "kind")
+model_end_warnings = _counter("model_end_warnings", "Models in use that will soon end, or have.", "days")
 summaries_made = _counter("summaries_made", "Texts stored, by who wrote them.", "task", "by")
 orders_failed = _counter("orders_failed", "Answers of a model that were of no use to an order.", "reason")
 claims_checked = _counter("claims_checked", "Numbers, dates and tickers that generated texts named.")

@@ -165,8 +165,17 @@ def _lacks_price() -> bool:
     return registry.is_configured() and not all(is_priced(entry.name, book, now) for entry in in_use())
 
 
+def shipped_sources() -> dict[str, str]:
+    """By model: where the end is from that this version knows."""
+    return {name: row["end_of_life_source"] for name, row in _shipped().items()}
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in json.loads(SHIPPED.read_text())}
+
+
 def _load_entries() -> int:
-    shipped = {row["name"]: row for row in json.loads(SHIPPED.read_text())}
+    shipped = _shipped()
     shipped.setdefault(settings.LLM_MODEL, {"name": settings.LLM_MODEL, "vendor": settings.LLM_VENDOR})
     known = {entry.name: entry for entry in ModelEntry.objects.all()}
     added = [_entry_of(row) for name, row in shipped.items() if name not in known]
@@ -174,7 +183,8 @@ def _load_entries() -> int:
     all_of = known | {entry.name: entry for entry in added}
     for entry in added:
         row = shipped[entry.name]
-        entry.cheaper, entry.fallback = all_of.get(row.get("cheaper")), all_of.get(row.get("fallback"))
+        entry.cheaper = all_of.get(row.get("cheaper") or "")
+        entry.fallback = all_of.get(row.get("fallback") or "")
     ModelEntry.objects.bulk_update(added, ["cheaper", "fallback"])
     _date(known.values(), shipped)
     return len(added)
