@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -15,34 +14,10 @@ from summaries import measures, personas
 from summaries.kinds import Persona
 from summaries.measures import Case
 from summaries.personas import Category, judge
+from tests.summaries.factories import ACME
 
 D = Decimal
-# Round figures, so that each point can be worked out by hand; the price is 100.
-ACME = Fundamentals(
-    symbol="ACME",
-    as_of=date(2026, 9, 30),
-    shares=D(1_000),
-    eps_ttm=D(5),
-    book_value_per_share=D(40),
-    revenue_per_share_ttm=D(50),
-    fcf_ttm=D(4_000),
-    cash=D(15_000),
-    total_debt=D(20_000),
-    dividend_per_share=D(2),
-    gross_margin=D("0.30"),
-    operating_margin=D("0.14"),
-    net_margin=D("0.10"),
-    roe=D("0.125"),
-    roa=D("0.06"),
-    debt_to_equity=D("0.5"),
-    current_ratio=D("1.4"),
-    revenue_growth_1y=D("0.30"),
-    revenue_growth_5y=D("0.06"),
-    eps_growth_1y=D("0.40"),
-    eps_growth_3y=D("0.20"),
-    eps_growth_5y=D("0.09"),
-    beta=D(1),
-)
+# Each point can be worked out by hand at this price.
 PRICE = D(100)
 
 
