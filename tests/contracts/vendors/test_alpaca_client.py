@@ -30,10 +30,11 @@ def sdk():
     from alpaca.common.exceptions import APIError  # noqa: PLC0415
     from alpaca.data import historical, live, requests, timeframe  # noqa: PLC0415
     from alpaca.data.historical.corporate_actions import CorporateActionsClient  # noqa: PLC0415
+    from alpaca.data.historical.news import NewsClient  # noqa: PLC0415
 
     return SimpleNamespace(
         APIError=APIError, historical=historical, live=live, requests=requests,
-        TimeFrame=timeframe.TimeFrame, CorporateActionsClient=CorporateActionsClient,
+        TimeFrame=timeframe.TimeFrame, CorporateActionsClient=CorporateActionsClient, NewsClient=NewsClient,
     )  # fmt: skip
 
 
@@ -141,6 +142,22 @@ def test_it_reads_corporate_actions(sdk, standin):
     (reverse,), (change,) = found["reverse_splits"], found["name_changes"]
     assert (reverse.old_rate, reverse.new_rate) == (50, 1)
     assert (change.old_symbol, change.new_symbol) == ("FB", "META")
+
+
+def test_it_reads_articles_over_many_pages(sdk, standin):
+    standin.page_size = 2
+    client = sdk.NewsClient(KEY, SECRET, url_override=standin.url)
+    start = datetime.now(UTC) - timedelta(days=3)
+    request = sdk.requests.NewsRequest(symbols="AAPL,BTCUSD", start=start, include_content=True)
+
+    found = client.get_news(request).data["news"]
+
+    expected = [one for one in standin.market.news if set(one.symbols) & {"AAPL", "BTC-USD"}]
+    assert [(one.headline, one.content, one.created_at) for one in found] == [
+        (one.headline, one.body, one.published_at) for one in expected
+    ]
+    assert [one.symbols for one in found] == [["AAPL", "MSFT"], ["AAPL"], ["BRK.B", "AAPL"], ["BTCUSD"]]
+    assert len(standin.asked) == 2
 
 
 def test_it_reads_coins(sdk, standin):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import finnhub
 import pytest
@@ -10,6 +11,7 @@ from finnhub import FinnhubAPIException
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from core import clock
 from marketdata.standins.base import Fault
 from marketdata.standins.finnhub import FinnhubStandIn
 from marketdata.standins.stream import Trade
@@ -80,6 +82,41 @@ def test_a_search(client):
     found = client.symbol_lookup("apple")
 
     assert (found["count"], found["result"][0]["symbol"]) == (1, "AAPL")
+
+
+def test_news(client):
+    now = clock.now()
+    days = [f"{now - timedelta(days=back):%Y-%m-%d}" for back in (3, 0)]
+
+    found = client.company_news("AAPL", _from=days[0], to=days[1])
+
+    assert [one["related"] for one in found] == ["AAPL"] * 3
+    assert now.timestamp() - 7200 < found[0]["datetime"] < now.timestamp()
+    assert found[0]["headline"].startswith("Apple & Microsoft")
+
+
+def test_transcripts(client):
+    listed = client.transcripts_list("AAPL")["transcripts"]
+    newest = client.transcripts(listed[0]["id"])
+
+    assert [(one["year"], one["quarter"]) for one in listed] == [(2026, 1), (2025, 4), (2025, 3)]
+    assert [one["name"] for one in newest["transcript"]] == ["Operator", "Ada Example", "Bob Example"]
+    assert newest["participant"][1]["description"] == "Chief Executive Officer"
+    assert client.transcripts_list("NOSUCH")["transcripts"] == []
+
+
+def test_figures_and_profile(client):
+    figures = client.company_basic_financials("AAPL", "all")
+    profile = client.company_profile2(symbol="AAPL")
+
+    assert (figures["metric"]["grossMarginTTM"], figures["metric"]["totalDebt/totalEquityQuarterly"]) == (
+        46.12,
+        1.5,
+    )
+    assert figures["series"]["quarterly"]["eps"][0]["period"] == "2025-12-27"
+    assert (profile["shareOutstanding"], profile["currency"]) == (15_000, "USD")
+    assert client.company_basic_financials("NOSUCH", "all")["metric"] == {}
+    assert client.company_profile2(symbol="NOSUCH") == {}
 
 
 @pytest.mark.parametrize(

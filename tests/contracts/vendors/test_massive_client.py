@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 from massive import RESTClient, WebSocketClient
 from massive.exceptions import AuthError, BadResponse
-from massive.rest.models import Agg, Dividend, Split, Ticker, TickerSnapshot, UniversalSnapshot
+from massive.rest.models import Agg, Dividend, Split, Ticker, TickerNews, TickerSnapshot, UniversalSnapshot
 from massive.websocket.models import CryptoTrade, EquityAgg, EquityTrade, ForexQuote
 
 from marketdata.standins.base import Fault
@@ -52,6 +52,31 @@ def test_without_a_limit_ten_symbols_come_in_a_page(served, client):
 
     assert found == wanted
     assert len(served.asked) == 2
+
+
+def test_news_over_many_pages(served, client):
+    served.page_size = 2
+
+    found = list(client.list_ticker_news("AAPL", published_utc_gte="2020-01-01T00:00:00Z", limit=2))
+
+    assert all(isinstance(one, TickerNews) for one in found)
+    expected = [one for one in served.market.news if "AAPL" in one.symbols]
+    assert [(one.id, one.title, one.description, tuple(one.tickers)) for one in found] == [
+        (one.external_id, one.headline, one.body, one.symbols) for one in expected
+    ]
+    assert (found[0].publisher.name, len(served.asked)) == ("standin", 2)
+
+
+def test_ratios_and_statements(client):
+    (ratios,) = client.list_financials_ratios(ticker="AAPL")
+    years = list(client.list_financials_income_statements(tickers="AAPL", timeframe="annual"))
+    (balance,) = client.list_financials_balance_sheets(tickers="AAPL", timeframe="quarterly")
+
+    assert (ratios.earnings_per_share, ratios.return_on_equity, ratios.current) == (6.42, 1.5286, 0.89)
+    assert (years[0].period_end, years[0].diluted_earnings_per_share) == ("2025-12-27", 6.42)
+    assert round(years[0].revenue / years[1].revenue, 6) == 1.064
+    assert (balance.cash_and_equivalents, balance.debt_current) == (30_300_000_000, 23_625_000_000)
+    assert list(client.list_financials_ratios(ticker="NOSUCH")) == []
 
 
 def test_the_older_snapshots(client):
