@@ -386,6 +386,30 @@ def test_the_text_of_another_ticker_or_persona_is_never_shown(later):
     assert (card(one, Persona.BUFFETT).model, card(one, Persona.BUFFETT).older) == (EXTRACTIVE, None)
 
 
+def test_computed_sentences_are_of_the_figures_of_now_once_half_an_hour_is_over(later):
+    ticker = make_company("100")
+    refresh(ticker)
+    first = card(ticker)
+    later(minutes=31)
+    set_price(ticker, "100.5")
+
+    found = card(ticker)
+    assert found.inputs_hash == first.inputs_hash
+    assert (found.inputs[0].raw, found.created_at) == ("100.50", clock.now())
+
+
+def test_a_persona_never_takes_what_another_was_given_of_the_same_figures(later):
+    nothing = dict.fromkeys(
+        ("fcf_ttm", "roe", "net_margin", "current_ratio", "revenue_growth_1y", "revenue_growth_5y", "cash")
+    )
+    ticker = make_company("100", **nothing)
+    refresh(ticker, [Persona.LYNCH])
+
+    basic, lynch = look(ticker, [Persona.BASIC, Persona.LYNCH]).cards
+    assert basic.inputs == lynch.inputs
+    assert (basic.score, basic.persona) == (None, Persona.BASIC)
+
+
 # --- wanting
 
 
