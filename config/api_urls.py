@@ -9,5 +9,6 @@ urlpatterns = [
     path("", include("marketdata.api.urls")),
     path("", include("subscriptions.api.urls")),
     path("", include("alerts.api.urls")),
+    path("", include("summaries.api.urls")),
     path("", include("dashboard.api.urls")),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 from rest_framework import status
@@ -109,17 +110,9 @@ class NewsDetail(APIView):
 
 
 def _require_login_unless_about_demo(request: Request, row: Article) -> None:
-    demo = [ticker.symbol for ticker in row.tickers.all() if _is_demo(request, ticker.symbol)]
-    if not demo:
+    symbols = {ticker.symbol for ticker in row.tickers.all()}
+    if not request.user.is_authenticated and symbols.isdisjoint(settings.DEMO_SYMBOLS):
         raise NotAuthenticated
-
-
-def _is_demo(request: Request, symbol: str) -> bool:
-    try:
-        require_login_unless_demo(request, [symbol])
-    except NotAuthenticated:
-        return False
-    return True
 
 
 def _articles(rows: list[Article]) -> list[dict[str, Any]]:
