@@ -38,6 +38,18 @@ def moment_words(at: datetime, now: datetime, zone: tzinfo) -> str:
     return f"{day_words(at, now, zone)}, {clock_words(at, zone)}"
 
 
+def ago_words(at: datetime, now: datetime) -> str:
+    """2 h ago; `static/js/ages.js` counts on."""
+    span = now - at
+    return "just now" if span < timedelta(minutes=1) else f"{formats.age(span)} ago"
+
+
+def zone_name(at: datetime, zone: tzinfo) -> str:
+    """EST, CEST or UTC+3, whatever the zone is called at that moment."""
+    name = at.astimezone(zone).tzname() or "UTC"
+    return f"UTC{name}" if name[:1] in "+-" else name
+
+
 def exact_words(at: datetime, zone: tzinfo) -> str:
     """To the millisecond: 10:12:03.214."""
     local = at.astimezone(zone)

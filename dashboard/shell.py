@@ -21,7 +21,7 @@ from subscriptions.models import Subscription
 
 @dataclass(frozen=True, slots=True)
 class NavItem:
-    """`counts` names what the number beside it counts; scripts find it by `key`."""
+    """`counts` names what the number beside it counts; scripts find it by `key`. `short` is for a narrow bar."""
 
     label: str
     url: str
@@ -30,6 +30,7 @@ class NavItem:
     count: int | None = None
     counts: str = ""
     key: str = ""
+    short: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def _number(rows: QuerySet[Any]) -> Coalesce:
 
 def _items(here: str, counts: Counts) -> list[NavItem]:
     list_url, search_url = reverse("watchlist"), reverse("tickers")
-    alerts_url, inbox_url = reverse("alerts"), reverse("notifications")
+    alerts_url, inbox_url, news_url = reverse("alerts"), reverse("notifications"), reverse("news")
     in_list = here.startswith((list_url, search_url)) and here != search_url
     return [
         NavItem(
@@ -129,6 +130,7 @@ def _items(here: str, counts: Counts) -> list[NavItem]:
             counts="alerts",
             key="alert-count",
         ),
+        NavItem("News", news_url, "news", current=here.startswith(news_url)),
         NavItem(
             "Notifications",
             inbox_url,
@@ -137,6 +139,7 @@ def _items(here: str, counts: Counts) -> list[NavItem]:
             count=counts.unread,
             counts="unread",
             key="unread-count",
+            short="Inbox",
         ),
     ]
 

@@ -13,6 +13,7 @@ from dashboard.phases import payload_of
 from dashboard.rows import Age, WatchRow, age_of, row_of
 from dashboard.ticker_alerts import TickerAlerts
 from dashboard.ticker_history import TickerPast
+from dashboard.ticker_tabs import Part, Tab, TabWish, part_of
 from marketdata.lookup import stored_quotes
 from marketdata.models import Ticker
 from marketdata.payload import quote_payload
@@ -26,6 +27,7 @@ FEEDS = {
 
 
 RANGES = ("1D", "1W", "1M", "3M", "1Y", "5Y")
+OVERVIEW = TabWish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,16 @@ class TickerView:
     past: TickerPast
     payload: dict[str, Any]
     alerts: TickerAlerts | None
-    """None: nobody is logged in."""
+    """None: nobody is logged in, or another tab is open."""
+    tabs: list[Tab]
+    tab: str
+    """Empty: the overview."""
+    part: Part | None
+    """What the open tab shows; None: the overview."""
     ranges: tuple[str, ...] = RANGES
 
     @classmethod
-    def of(cls, ticker: Ticker, user: User | None, now: datetime) -> TickerView:
+    def of(cls, ticker: Ticker, user: User | None, now: datetime, wish: TabWish = OVERVIEW) -> TickerView:
         outcome = stored_quotes([ticker.symbol])[ticker.symbol]
         row = row_of(ticker, outcome, now)
         row = row.with_own_decimals()
@@ -62,7 +69,10 @@ class TickerView:
             watching=user is not None and active.lasting().filter(user=user).exists(),
             watchers=active.count(),
             past=_past(ticker, outcome, now),
-            alerts=TickerAlerts.of(ticker, outcome, user, now) if user else None,
+            alerts=TickerAlerts.of(ticker, outcome, user, now) if user and not wish.tab else None,
+            tabs=wish.tabs(ticker),
+            tab=wish.tab,
+            part=part_of(wish, ticker, user, now),
             payload={
                 "now": round(now.timestamp() * 1000),
                 "phases": payload_of(now),

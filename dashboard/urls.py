@@ -7,10 +7,12 @@ from django.urls import path
 from dashboard import (
     alert_acts,
     alert_views,
+    analysis_views,
     channel_views,
     confirm_views,
     cost_views,
     inbox_views,
+    news_views,
     status_views,
     views,
 )
@@ -22,8 +24,10 @@ urlpatterns = [
     path("watchlist/sample/", views.watchlist_sample, name="watchlist_sample"),
     path("watchlist/<path:symbol>/remove/", views.watchlist_remove, name="watchlist_remove"),
     path("tickers/", views.tickers, name="tickers"),
+    path("tickers/<path:symbol>/analyses/refresh/", analysis_views.analyses_refresh, name="analyses_refresh"),
     path("tickers/<path:symbol>/", views.ticker_page, name="ticker"),
     path("charts/<path:symbol>.svg", views.chart, name="chart"),
+    path("news/", news_views.news_page, name="news"),
     path("alerts/", alert_views.alerts_page, name="alerts"),
     path("alerts/new/", alert_views.alert_new, name="alert_new"),
     path("alerts/try/", alert_views.alert_try, name="alert_try"),

@@ -17,11 +17,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from core import clock
+from dashboard.analysis_page import AnalysisView
 from dashboard.board import board_of
 from dashboard.charts import sparks
 from dashboard.forms import TickerForm
+from dashboard.news_views import zone_for
 from dashboard.ticker_alerts import TickerAlerts, counts_by_symbol
 from dashboard.ticker_page import TickerView
+from dashboard.ticker_tabs import TabWish
 from marketdata.errors import InvalidSymbol
 from marketdata.lookup import stored_quotes
 from marketdata.models import Ticker
@@ -130,16 +133,21 @@ def ticker_page(request: HttpRequest, symbol: str) -> HttpResponseBase:
         context = {"text": spelled}
         return render(request, "dashboard/unknown_ticker.html", context, status=HTTPStatus.NOT_FOUND)
     user = request.user if isinstance(request.user, User) else None
-    if user and "X-Fragment" in request.headers:
-        return _ticker_alerts(request, ticker, user)
-    view = TickerView.of(ticker, user, clock.now())
+    if "X-Fragment" in request.headers:
+        return _ticker_part(request, ticker, user)
+    view = TickerView.of(ticker, user, clock.now(), TabWish.of(request.GET.dict()))
     return render(request, "dashboard/ticker.html", {"view": view})
 
 
-def _ticker_alerts(request: HttpRequest, ticker: Ticker, user: User) -> HttpResponse:
-    """The card alone, for a page that is open."""
-    quote = stored_quotes([ticker.symbol])[ticker.symbol]
-    alerts = TickerAlerts.of(ticker, quote, user, clock.now())
+def _ticker_part(request: HttpRequest, ticker: Ticker, user: User | None) -> HttpResponse:
+    """For a page that is open: the analyses alone, or the card of alerts, which visitors have none of."""
+    now = clock.now()
+    if request.headers["X-Fragment"] == "analyses":
+        seen = AnalysisView.of(ticker, user, now, zone_for(user))
+        return render(request, "partials/_tab_analyses.html", {"analyses": seen, "ticker": ticker})
+    if user is None:
+        raise Http404
+    alerts = TickerAlerts.of(ticker, stored_quotes([ticker.symbol])[ticker.symbol], user, now)
     return render(request, "dashboard/ticker_alerts_part.html", {"alerts": alerts, "symbol": ticker.symbol})
 
 

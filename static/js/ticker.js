@@ -12,7 +12,8 @@ const FIRST_RANGE = "3M";
 const page = document.querySelector("[data-ticker]");
 const { symbol } = page.dataset;
 const quote = () => live.shown.get(symbol);
-const chart = new PriceChart(page.querySelector("[data-chart-card]"), symbol);
+const chartCard = page.querySelector("[data-chart-card]"); // of the overview alone
+const chart = chartCard && new PriceChart(chartCard, symbol);
 let chartDay = null;
 
 function write(name, text) {
@@ -27,6 +28,7 @@ function paintQuote() {
   paint(page, shown, decimals);
   for (const name of ["open", "high", "low", "bid", "ask"]) write(name, price(shown[name], decimals));
   write("previous", price(shown.previousClose, decimals));
+  if (!chart) return;
   if (shown.replayDate === chartDay) chart.move(shown);
   else drawChart();
 }
@@ -80,9 +82,9 @@ live.addEventListener("prices", () => {
 live.addEventListener("status", tick);
 // What came while the connection was away belongs into the bars.
 live.addEventListener("missed", ({ detail }) => {
-  for (const one of detail) if (one.symbol === symbol && one.replayDate === chartDay) chart.move(one);
+  for (const one of detail) if (one.symbol === symbol && one.replayDate === chartDay) chart?.move(one);
 });
 setInterval(() => document.hidden || tick(), 1000);
 live.start(JSON.parse(document.querySelector("#payload").textContent));
-drawChart(FIRST_RANGE);
+if (chart) drawChart(FIRST_RANGE);
 tick();

@@ -39,6 +39,7 @@ def test_it_shows_the_tier_and_how_much_of_it_is_used() -> None:
     assert [(item.label, item.current, item.count) for item in shown.items] == [
         ("Watchlist", True, 3),
         ("Alerts", False, 0),
+        ("News", False, None),
         ("Notifications", False, 0),
     ]
 
