@@ -1,21 +1,30 @@
-"""What each provider costs and how much of its plan's quota was used: a line for the page of costs."""
+"""What each provider costs and how much of its plan's quota, or of the day's budget, was used: a line for the page of
+costs.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from dashboard.cost_rows import NANO, usd
 from dashboard.costs import round_half_up
+from dashboard.formats import price
 from dashboard.ledger import Part, Report, used_lately
 from marketdata.providers import registry
 from marketdata.providers.base import Capabilities, Unit, Window
+from summaries.budget import usd_of
+from summaries.models import BudgetScope
+from summaries.spending import standing
 
 WARN_PERCENT = 80
+# Names that are not only written with a capital letter.
+VENDORS = {"openai": "OpenAI", "x-ai": "xAI", "deepseek": "DeepSeek", "openrouter": "OpenRouter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,14 @@ class Budget:
     simulated: bool
     used: int | None = None
     limit: int | None = None
-    per: str = ""
+    told: str = ""
+    """What is used of it, in words."""
 
     @property
     def used_percent(self) -> int | None:
         if self.limit is None or self.used is None:
             return None
-        return min(100, round(100 * self.used / self.limit))
+        return min(100, round(100 * self.used / self.limit)) if self.limit else 100
 
     @property
     def is_unpriced(self) -> bool:
@@ -56,14 +66,31 @@ def budgets(report: Report, now: datetime) -> list[Budget]:
         ImproperlyConfigured
     ):  # told by the checks and at the start; the page shows what was bought all the same
         configured = {}
-    left = sorted(set(report.by_provider) - set(configured))
+    vendor = {settings.LLM_VENDOR} & set(report.by_provider)
+    left = sorted(set(report.by_provider) - set(configured) - vendor)
     found = [
         _budget(name, capabilities, report.by_provider.get(name, Part()), now)
         for name, capabilities in configured.items()
     ]
-    return found + [
-        _without_quota(name, name.replace("_", " ").title(), report.by_provider[name]) for name in left
-    ]
+    found += [_texts(name, report.by_provider[name]) for name in vendor - set(configured)]
+    return found + [_without_quota(name, _label(name), report.by_provider[name]) for name in left]
+
+
+def _label(name: str) -> str:
+    return VENDORS.get(name) or name.replace("_", " ").title()
+
+
+def _texts(name: str, part: Part) -> Budget:
+    """The vendor of language models: instead of a quota it has what may be spent today on everything."""
+    today = next(one for one in standing() if one.scope == BudgetScope.DAY)
+    plain = _without_quota(name, _label(name), part)
+    spent, limit = (price(amount) for amount in (usd_of(today.used_femto), today.limit_usd))
+    return replace(
+        plain,
+        used=today.used_femto,
+        limit=today.limit_femto,
+        told=f"{spent} of {limit} USD of today's budget",
+    )
 
 
 def _budget(name: str, capabilities: Capabilities, part: Part, now: datetime) -> Budget:
@@ -80,9 +107,9 @@ def _budget(name: str, capabilities: Capabilities, part: Part, now: datetime) ->
         calls=part.calls,
         unpriced=part.unpriced,
         simulated=capabilities.simulated,
-        used=used_lately(now, window.seconds)[name],
+        used=(used := used_lately(now, window.seconds)[name]),
         limit=window.limit,
-        per=_span(window.seconds),
+        told=f"{used:,} of {window.limit:,} in the last {_span(window.seconds)}",
     )
 
 

@@ -1,8 +1,8 @@
-"""One report, told by ticker, provider, user, day or cause: rows in nano-dollars that add up to the total."""
+"""One report, told by ticker, provider, user and so on: rows in nano-dollars that add up to the total."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -10,13 +10,20 @@ from typing import Protocol
 from uuid import UUID
 
 from accounts.models import User
+from dashboard import formats
 from dashboard.costs import NO_TICKER, PARTS, Amount, round_half_up, rounded
-from dashboard.ledger import FEE, Part, Report
+from dashboard.ledger import FEE, NO_MODEL, Part, Report
 from marketdata.models import Cause
+from summaries.kinds import Task
 
 NANO = PARTS // 10**9
 HOUSE, NOBODY = "house", "nobody"
-CAUSES = {**dict(Cause.choices), FEE: "Monthly fees"}
+TASKS = {
+    Task.SUMMARY.value: "Summaries of articles",
+    Task.EARNINGS.value: "Summaries of earnings calls",
+    Task.ANALYSIS.value: "Analyses",
+}
+CAUSES = {**dict(Cause.choices), **TASKS, FEE: "Monthly fees"}
 
 
 class GroupBy(StrEnum):
@@ -25,6 +32,7 @@ class GroupBy(StrEnum):
     USER = "user"
     DAY = "day"
     CAUSE = "cause"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +94,8 @@ def rows_of(report: Report, group_by: GroupBy) -> list[Row]:
         rows = _by_part(report, report.by_provider, {})
     elif group_by is GroupBy.CAUSE:
         rows = _by_part(report, report.by_cause, CAUSES)
+    elif group_by is GroupBy.MODEL:
+        rows = _by_part(report, report.by_model, {NO_MODEL: "No language model"})
     else:
         return _by_part(report, {day.isoformat(): part for day, part in report.by_day.items()}, {})
     return sorted(rows, key=lambda row: (-row.cost, -row.unshared, row.key))
@@ -120,3 +130,19 @@ def _by_part(report: Report, parts: Mapping[str, Part], names: Mapping[str, str]
 def _names(ids: Iterable[str]) -> dict[str, str]:
     people = User.objects.filter(pk__in=[UUID(one) for one in ids]).values_list("pk", "username")
     return {str(pk): username for pk, username in people}
+
+
+def decimals_of(values: Sequence[Decimal]) -> int:
+    """Cents, or as many places as the smallest cost of a column needs to be seen."""
+    smallest = min((value for value in values if value), default=Decimal(1))
+    return min(6, max(2, 1 - smallest.adjusted())) if smallest < 1 else 2
+
+
+def percent(value: Decimal | None, decimals: int = 1) -> str | None:
+    """Rounded, but what is almost all is not told as all."""
+    if value is None:
+        return None
+    shown = formats.rounded(value, decimals)
+    if shown == 100 > value:
+        shown -= Decimal(1).scaleb(-decimals)
+    return f"{shown:.{decimals}f}"

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from core import clock
-from dashboard.cost_rows import GroupBy
-from dashboard.costs_page import TABS, WINDOWS, CostsView, MyCostsView, percent
+from dashboard.cost_rows import GroupBy, percent
+from dashboard.costs_page import TABS, WINDOWS, CostsView, MyCostsView
 from dashboard.ledger import Window, cached_report, of_user
 from dashboard.whatif import answer, paper
 from dashboard.whatif_form import WhatIfForm, plan_lines

@@ -30,6 +30,8 @@ class Purchase:
     cost: int
     usage: int = 1
     label: str = ""
+    is_text: bool = False
+    """Bought of a language model: it is not among what was asked for of market data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Attribution:
     house: Amount = field(default_factory=Amount)
     nobody: int = 0
     asked: Amount = field(default_factory=Amount)
-    """Not money: how many symbols were asked for, and how many it would be if each asked for his own."""
+    """Not money: how many symbols providers were asked for, and how many it would be if each asked for his own."""
 
     @property
     def attributed(self) -> int:
@@ -168,13 +170,14 @@ class _Group:
     times: list[int]
     costs: list[int]
     usages: list[int]
+    is_text: bool
 
 
 def _grouped(purchases: Iterable[Purchase]) -> Iterator[_Group]:
-    alike: dict[tuple[str, str, tuple[str, ...]], list[Purchase]] = defaultdict(list)
+    alike: dict[tuple[str, str, tuple[str, ...], bool], list[Purchase]] = defaultdict(list)
     for purchase in purchases:
-        alike[purchase.provider, purchase.label, purchase.symbols].append(purchase)
-    for (provider, label, symbols), found in alike.items():
+        alike[purchase.provider, purchase.label, purchase.symbols, purchase.is_text].append(purchase)
+    for (provider, label, symbols, is_text), found in alike.items():
         found.sort(key=lambda one: one.at)
         yield _Group(
             provider,
@@ -183,6 +186,7 @@ def _grouped(purchases: Iterable[Purchase]) -> Iterator[_Group]:
             times=[one.at for one in found],
             costs=list(accumulate((one.cost for one in found), initial=0)),
             usages=list(accumulate((one.usage * PARTS_PER_FEMTO for one in found), initial=0)),
+            is_text=is_text,
         )
 
 
@@ -201,15 +205,16 @@ def _spread(
         if timeline is None:
             timeline = timelines[symbol] = _Timeline((), house=symbol in house)
         for segment, first, after in _segments(group.times, timeline.boundaries):
-            cost = _share(group.costs[after], position, number) - _share(group.costs[first], position, number)
-            usage = _share(group.usages[after], position, number) - _share(
+            cost = share(group.costs[after], position, number) - share(group.costs[first], position, number)
+            usage = share(group.usages[after], position, number) - share(
                 group.usages[first], position, number
             )
             timeline.cost[segment] += cost
             timeline.usage[group.provider, segment] += usage
             payers = timeline.payers(segment)
             amount.add(cost, cost * payers)
-            found.asked.add(after - first, (after - first) * payers)
+            if not group.is_text:
+                found.asked.add(after - first, (after - first) * payers)
 
 
 def _segments(times: Sequence[int], boundaries: Sequence[int]) -> Iterator[tuple[int, int, int]]:
@@ -222,7 +227,7 @@ def _segments(times: Sequence[int], boundaries: Sequence[int]) -> Iterator[tuple
         first = after
 
 
-def _share(amount: int, position: int, number: int) -> int:
+def share(amount: int, position: int, number: int) -> int:
     """The part of one of `number` equal ones: they differ by at most 1 and add up to the amount."""
     return amount * (position + 1) // number - amount * position // number
 

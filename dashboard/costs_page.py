@@ -16,8 +16,10 @@ from dashboard.cost_rows import (
     NANO,
     GroupBy,
     Row,
+    decimals_of,
     nano_of,
     nano_of_one,
+    percent,
     rows_of,
     saving_percent,
     total_of,
@@ -25,6 +27,7 @@ from dashboard.cost_rows import (
 )
 from dashboard.costs import Amount, round_half_up
 from dashboard.ledger import Mine, Report
+from dashboard.text_costs import TextCosts
 
 WINDOWS = {1: "Today", 7: "7 days", 30: "30 days"}
 SHOWN = 25
@@ -33,6 +36,7 @@ TABS = {
     GroupBy.PROVIDER: "Provider",
     GroupBy.USER: "User",
     GroupBy.CAUSE: "Cause",
+    GroupBy.MODEL: "Model",
 }
 
 
@@ -68,6 +72,7 @@ class CostsView:
     group_by: GroupBy
     rows: list[Cells]
     number_of_rows: int
+    texts: TextCosts
 
     @classmethod
     def of(
@@ -93,6 +98,7 @@ class CostsView:
             group_by=group_by,
             rows=cells_of(rows if everything else rows[:SHOWN], group_by),
             number_of_rows=len(rows),
+            texts=TextCosts.of(report, everything=everything),
         )
 
     @property
@@ -128,33 +134,15 @@ class CostsView:
 
     @property
     def number_label(self) -> str:
-        return {GroupBy.TICKER: "Watchers", GroupBy.PROVIDER: "Calls", GroupBy.CAUSE: "Calls"}.get(
-            self.group_by, ""
-        )
+        return {GroupBy.TICKER: "Watchers", GroupBy.USER: ""}.get(self.group_by, "Calls")
 
     @property
     def is_empty(self) -> bool:
         return not self.total.calls and not self.total.cost
 
 
-def decimals_of(values: Sequence[Decimal]) -> int:
-    """Cents, or as many places as the smallest cost of a column needs to be seen."""
-    smallest = min((value for value in values if value), default=Decimal(1))
-    return min(6, max(2, 1 - smallest.adjusted())) if smallest < 1 else 2
-
-
 def money(value: Decimal) -> str:
     return f"{value.normalize():,f}"
-
-
-def percent(value: Decimal | None, decimals: int = 1) -> str | None:
-    """Rounded, but what is almost all is not told as all."""
-    if value is None:
-        return None
-    shown = formats.rounded(value, decimals)
-    if shown == 100 > value:
-        shown -= Decimal(1).scaleb(-decimals)
-    return f"{shown:.{decimals}f}"
 
 
 def cells_of(rows: Sequence[Row], group_by: GroupBy) -> list[Cells]:

@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.db.models import OuterRef, Q, Subquery
 
 from dashboard.costs import PARTS_PER_FEMTO, Amount, Attribution, Purchase, Wish, attribute
+from dashboard.text_ledger import TextLedger, text_calls
 from marketdata.models import ProviderCall
 from marketdata.pricebook import book_of
 from marketdata.pricing import Book, fees_of, priced
@@ -30,6 +31,9 @@ _one_at_a_time = Lock()
 LONGEST = timedelta(days=31)
 # The cause under which monthly fees stand.
 FEE = "fee"
+# What was not bought of a language model.
+NO_MODEL = ""
+SEPARATOR = "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,16 @@ class Report:
     total: Part
     by_provider: dict[str, Part]
     by_cause: dict[str, Part]
+    by_model: dict[str, Part]
+    """Language models by vendor and name; all else under NO_MODEL."""
     by_day: dict[date, Part]
     fees_by_day: dict[date, int]
+    texts: TextLedger
 
 
 def cached_report(window: Window) -> Report:
     """For pages: at most so old as CACHE_S, the same for everybody who may see it."""
-    key = f"costs:1:{window.start.isoformat()}:{window.end.isoformat()}"
+    key = f"costs:2:{window.start.isoformat()}:{window.end.isoformat()}"
     found = cache.get(key)
     if isinstance(found, Report):
         return found
@@ -106,7 +113,8 @@ def cached_report(window: Window) -> Report:
 def report(window: Window) -> Report:
     book = book_of(window.start, window.end)
     parts: dict[str, Part] = defaultdict(Part)
-    purchases = list(_purchases(window, book, parts))
+    texts = TextLedger()
+    purchases = [*_purchases(window, book, parts), *_texts(window, book, parts, texts)]
     fees = {
         provider: fee * PARTS_PER_FEMTO for provider, fee in fees_of(book, window.start, window.end).items()
     }
@@ -114,7 +122,7 @@ def report(window: Window) -> Report:
     for label, amount in found.labels.items():
         parts[label].cost, parts[label].unshared = amount.cost, amount.unshared
     _add_fees(window, book, found, parts)
-    return _summed(window, found, parts)
+    return _summed(window, found, parts, texts)
 
 
 def _purchases(window: Window, book: Book, parts: dict[str, Part]) -> Iterator[Purchase]:
@@ -140,8 +148,30 @@ def _purchases(window: Window, book: Book, parts: dict[str, Part]) -> Iterator[P
         )
 
 
-def _label(provider: str, cause: str, day: date) -> str:
-    return f"{provider} {cause} {day.isoformat()}"
+def _texts(window: Window, book: Book, parts: dict[str, Part], texts: TextLedger) -> Iterator[Purchase]:
+    """Each call of a language model that has ended, likewise; and what is only known of these."""
+    for call, femto in text_calls(window.start, window.end, book):
+        label = _label(call.vendor, call.task, call.at.astimezone(UTC).date(), call.model)
+        part = parts[label]
+        part.calls += 1
+        part.unpriced += femto is None
+        part.symbols += len(call.symbols)
+        part.plans.add(call.model)
+        cost = (femto or 0) * PARTS_PER_FEMTO
+        texts.add(call, cost, is_priced=femto is not None)
+        yield Purchase(
+            at=microseconds(call.at),
+            provider=call.vendor,
+            symbols=tuple(call.symbols),
+            cost=cost,
+            usage=call.input_tokens + call.output_tokens,
+            label=label,
+            is_text=True,
+        )
+
+
+def _label(provider: str, cause: str, day: date, model: str = "") -> str:
+    return SEPARATOR.join((provider, cause, day.isoformat(), model))
 
 
 def _wishes(window: Window) -> Iterator[Wish]:
@@ -178,19 +208,24 @@ def _slice(amount: int, before: int, share: int, whole: int) -> int:
     return amount * (before + share) // whole - amount * before // whole
 
 
-def _summed(window: Window, found: Attribution, parts: dict[str, Part]) -> Report:
+def _summed(window: Window, found: Attribution, parts: dict[str, Part], texts: TextLedger) -> Report:
     total = Part()
     by_provider: dict[str, Part] = defaultdict(Part)
     by_cause: dict[str, Part] = defaultdict(Part)
+    by_model: dict[str, Part] = defaultdict(Part)
     by_day: dict[date, Part] = {day: Part() for day, _, _ in window.days()}
     fees_by_day = dict.fromkeys(by_day, 0)
     for label, part in parts.items():
-        provider, cause, day = label.split(" ")
-        for sum_ in (total, by_provider[provider], by_cause[cause], by_day[date.fromisoformat(day)]):
+        provider, cause, day, model = label.split(SEPARATOR)
+        named = f"{provider} {model}" if model else NO_MODEL
+        of_label = (by_provider[provider], by_cause[cause], by_model[named], by_day[date.fromisoformat(day)])
+        for sum_ in (total, *of_label):
             sum_.add(part)
         if cause == FEE:
             fees_by_day[date.fromisoformat(day)] += part.cost
-    return Report(window, found, total, dict(by_provider), dict(by_cause), by_day, fees_by_day)
+    return Report(
+        window, found, total, dict(by_provider), dict(by_cause), dict(by_model), by_day, fees_by_day, texts
+    )
 
 
 @dataclass(frozen=True, slots=True)

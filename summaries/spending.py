@@ -28,7 +28,17 @@ from summaries.modelbook import NoModel
 from summaries.modelprices import BATCH
 from summaries.models import Budget, BudgetScope, ModelCall
 
-__all__ = ["NoModel", "OverBudget", "Reservation", "Standing", "lose_old", "reserve", "settle", "standing"]
+__all__ = [
+    "NoModel",
+    "OverBudget",
+    "Reservation",
+    "Standing",
+    "lose_old",
+    "reserve",
+    "settle",
+    "standing",
+    "tokens_of",
+]
 logger = logging.getLogger(__name__)
 
 BUDGET_LOCK = 0x4F54_0002
@@ -107,7 +117,7 @@ def reserve(
         book = modelbook.book_at(now)
         model = modelbook.pick_from(book, step, now)
         call = _call_of(question, model, now)
-        most = most_of_tokens(_tokens_of(call), book)
+        most = most_of_tokens(tokens_of(call), book)
         if most is None:
             raise NoModel(f"no price for {call.vendor} {call.model}")
         _must_fit(budgets, most, step, now)
@@ -160,7 +170,8 @@ def _call_of(question: Question, model: LanguageModel, now: datetime) -> ModelCa
     )
 
 
-def _tokens_of(call: ModelCall) -> TokenCall:
+def tokens_of(call: ModelCall) -> TokenCall:
+    """As the price book prices it: those of a batch have a price of their own."""
     endpoint = BATCH if call.batch_id is not None else _OTHER
     return TokenCall(
         call.at, call.vendor, call.model, endpoint, call.input_tokens, call.cached_tokens, call.output_tokens
@@ -187,7 +198,7 @@ def settle(  # noqa: PLR0913 -- what is written of a call, each by its name
     if outcome is not Outcome.LOST:  # of which nobody knows more than the most
         row.input_tokens, row.output_tokens = max(usage.input, usage.cached, 0), max(usage.output, 0)
         row.cached_tokens = max(usage.cached, 0)
-    cost = cost_of_tokens(_tokens_of(row), _book_of(row))
+    cost = cost_of_tokens(tokens_of(row), _book_of(row))
     if cost is None:
         logger.error("a call of %s %s has no price any more: what was set aside stays", row.vendor, row.model)
     if cost is not None and cost > row.counted_femto:

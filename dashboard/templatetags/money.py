@@ -7,7 +7,7 @@ from decimal import Decimal
 from django import template
 
 from dashboard import formats
-from dashboard.costs_page import decimals_of
+from dashboard.cost_rows import decimals_of
 
 register = template.Library()
 

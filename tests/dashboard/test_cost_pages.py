@@ -10,7 +10,7 @@ from django.core.cache import cache
 
 from core import clock
 from dashboard.cost_chart import DayCost, bars, nice_top
-from dashboard.costs_page import decimals_of, percent
+from dashboard.cost_rows import decimals_of, percent
 from marketdata.models import Cause, Price, ProviderCall
 from marketdata.providers import registry
 from marketdata.providers.base import Window

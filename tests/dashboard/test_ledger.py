@@ -7,14 +7,21 @@ from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core import clock
 from dashboard import ledger
 from dashboard.cost_rows import HOUSE, NOBODY, GroupBy, rows_of, total_of
-from dashboard.costs import PARTS, Amount
+from dashboard.costs import PARTS, PARTS_PER_FEMTO, Amount
 from dashboard.ledger import Window, cached_report, of_user, report, used_lately
-from marketdata.models import Cause, Price, ProviderCall
+from dashboard.text_ledger import grounding
+from marketdata.models import Cause, Price, ProviderCall, Ticker
+from marketdata.pricebook import book_of
+from marketdata.pricing import fees_of
 from subscriptions.watchlist import unwatch, watch
+from summaries.models import Analysis, Article, ModelCall, RemoteBatch, Summary
 from tests.factories import make_interval, make_subscription, make_ticker, make_user
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +44,18 @@ def price(usd: str, **fields) -> Price:
 def call(*symbols: str, at: datetime = NOON, cause: str = Cause.POLL, **fields) -> ProviderCall:
     values = {"provider": "massive", "plan": "starter", "endpoint": "quotes", "outcome": "ok"}
     return ProviderCall.objects.create(at=at, cause=cause, symbols=list(symbols), **{**values, **fields})
+
+
+def text(*symbols: str, at: datetime = NOON, **fields) -> ModelCall:
+    """A call of a language model of a thousand tokens in, a thousand out."""
+    values = {"vendor": "openai", "model": "gpt", "task": "summary", "lane": "minutes", "outcome": "ok"}
+    tokens = {"input_tokens": 1000, "output_tokens": 1000}
+    return ModelCall.objects.create(at=at, symbols=list(symbols), **{**values, **tokens, **fields})
+
+
+def token_price(usd_in: str, usd_cached: str, usd_out: str, **fields) -> None:
+    for unit, usd in (("ktoken_in", usd_in), ("ktoken_cached", usd_cached), ("ktoken_out", usd_out)):
+        price(usd, **{"provider": "openai", "plan": "gpt", "unit": unit, **fields})
 
 
 def wanted(user, ticker, start: datetime = START, **fields) -> None:
@@ -196,8 +215,9 @@ def test_a_report_costs_the_same_queries_for_any_number_of_rows(django_assert_nu
     for _ in range(5):
         wanted(make_user(), aapl)
         call("AAPL")
+        text("AAPL")
 
-    with django_assert_num_queries(3):  # the book, the calls, the intervals
+    with django_assert_num_queries(4):  # the book, the calls, those of language models, the intervals
         report(WINDOW)
 
 
@@ -244,3 +264,166 @@ def test_who_comes_while_a_report_is_made_does_not_make_it_again(monkeypatch):
 
     assert made == [WINDOW]
     assert reports == [WINDOW] * others
+
+
+# --- language models
+
+
+def test_a_text_is_paid_by_those_who_watched_its_tickers_when_it_was_bought() -> None:
+    alice, bob = make_user("alice"), make_user("bob")
+    aapl, msft = make_ticker("AAPL"), make_ticker("MSFT")
+    wanted(alice, aapl)
+    wanted(bob, aapl)
+    wanted(bob, msft)
+    token_price("0.25", "0.05", "2")
+    text("AAPL", "MSFT", cached_tokens=400)
+
+    found = report(WINDOW)
+
+    # 600 and 400 tokens in, 1000 out: 0.15 + 0.02 + 2
+    assert found.total.cost == Decimal("2.17") * PARTS
+    assert dollars(of_user(found, alice.pk).total) == (Decimal("0.5425"), Decimal("1.085"))
+    assert dollars(of_user(found, bob.pk).total) == (Decimal("1.6275"), Decimal("2.17"))
+    assert dollars(found.attribution.tickers["AAPL"]) == (Decimal("1.085"), Decimal("2.17"))
+
+
+def test_a_text_stands_under_its_task_vendor_model_and_day() -> None:
+    price("1")
+    token_price("1", "1", "1")
+    call("AAPL")
+    text("AAPL")
+    text("AAPL", task="analysis", model="gpt")
+
+    found = report(WINDOW)
+
+    dollar = 10**9
+    assert shown(found, GroupBy.CAUSE) == {
+        "Wanted, does not stream": (dollar, dollar),
+        "Summaries of articles": (2 * dollar, 2 * dollar),
+        "Analyses": (2 * dollar, 2 * dollar),
+    }
+    assert shown(found, GroupBy.PROVIDER) == {"massive": (dollar, dollar), "openai": (4 * dollar, 4 * dollar)}
+    assert shown(found, GroupBy.MODEL) == {
+        "openai gpt": (4 * dollar, 4 * dollar),
+        "No language model": (dollar, dollar),
+    }
+    assert found.by_day[date(2026, 3, 10)].cost == 5 * PARTS
+    assert found.by_provider["openai"].plans == {"gpt"}
+
+
+def test_a_text_of_no_ticker_is_paid_by_the_house() -> None:
+    token_price("1", "1", "1")
+    text()
+
+    found = report(WINDOW)
+
+    assert dollars(found.attribution.house) == (2, 2)
+
+
+def test_a_text_without_a_price_is_counted_and_costs_nothing_yet() -> None:
+    token_price("1", "1", "1")
+    text("AAPL", model="other")
+
+    found = report(WINDOW)
+
+    assert (found.total.calls, found.total.unpriced, found.total.cost) == (1, 1, 0)
+    assert found.texts.models["openai other"].unpriced == 1
+
+
+def test_what_is_not_asked_of_a_provider_is_not_counted_as_asked() -> None:
+    price("1")
+    call("AAPL")
+    text("AAPL")
+
+    found = report(WINDOW)
+
+    assert (found.attribution.asked.cost, found.attribution.asked.unshared) == (1, 1)
+
+
+def test_a_call_that_has_not_ended_costs_nothing_yet_and_a_lost_one_its_most() -> None:
+    token_price("1", "1", "1")
+    text("AAPL", outcome="open")
+    text("AAPL", outcome="lost")
+
+    assert (report(WINDOW).total.calls, report(WINDOW).total.cost) == (1, 2 * PARTS)
+
+
+def test_a_batch_is_cheaper_and_a_price_counts_from_its_moment_on() -> None:
+    token_price("1", "1", "1", valid_to=NOON)
+    token_price("3", "3", "3", valid_from=NOON)
+    token_price("0.5", "0.5", "0.5", endpoint="batch")
+    text("AAPL", at=NOON - timedelta(microseconds=1))
+    text("AAPL", at=NOON)
+    text("AAPL", at=NOON, batch=RemoteBatch.objects.create(model="gpt", external_id="b"))
+
+    assert report(WINDOW).total.cost == (2 + 6 + 1) * PARTS
+
+
+def test_a_corrected_price_prices_texts_of_the_past_again() -> None:
+    token_price("1", "1", "1")
+    text("AAPL", counted_femto=2 * 10**15)
+    Price.objects.update(usd=Decimal(5))
+
+    assert report(WINDOW).total.cost == 10 * PARTS
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(st.sampled_from(["AAPL", "MSFT", "KO"]), unique=True),
+            st.integers(0, 10**6),
+            st.integers(0, 10**6),
+            st.integers(0, 10**6),
+            st.sampled_from(["gpt", "mini", "unpriced"]),
+            st.integers(0, 23),
+        ),
+        max_size=12,
+    )
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_texts_are_bought_what_is_attributed_is_what_was_billed(calls) -> None:
+    with transaction.atomic():
+        alice, bob = make_user(), make_user()
+        for user, symbol in ((alice, "AAPL"), (bob, "AAPL"), (bob, "MSFT")):
+            ticker = Ticker.objects.get_or_create(symbol=symbol)[0]
+            wanted(user, ticker, NOON - timedelta(hours=3), ended_at=NOON + timedelta(hours=5))
+        token_price("0.000333333", "0.000000001", "0.7")
+        token_price("0.1", "0.01", "0.000000007", plan="mini")
+        price("29", plan="team", provider="openai", unit="month")
+        for symbols, plain, cached, output, model, hour in calls:
+            tokens = {"input_tokens": plain + cached, "cached_tokens": cached, "output_tokens": output}
+            text(*symbols, at=START + timedelta(hours=hour), model=model, **tokens)
+
+        found = report(WINDOW)
+
+        plainly = fees_of(book_of(WINDOW.start, WINDOW.end), WINDOW.start, WINDOW.end)["openai"]
+        for _, plain, cached, output, model, _ in calls:
+            usd = {"gpt": (333_333, 1, 700_000_000), "mini": (100_000_000, 10_000_000, 7)}.get(
+                model, (0, 0, 0)
+            )
+            plainly += 1000 * (plain * usd[0] + cached * usd[1] + output * usd[2])
+        assert found.total.cost == found.attribution.attributed == plainly * PARTS_PER_FEMTO
+        for group_by in GroupBy:
+            assert sum(row.cost for row in rows_of(found, group_by)) == total_of(found).cost
+            assert sum(row.unshared for row in rows_of(found, group_by)) == total_of(found).unshared
+        of_texts = sum(part.cost for part in found.texts.models.values())
+        assert sum(part.cost for part in found.texts.tickers.values()) == of_texts
+        transaction.set_rollback(True)
+
+
+def test_how_true_texts_were_is_known_by_model() -> None:
+    article = Article.objects.create(headline="h", provider="p", content_hash="a", published_at=NOON)
+    common = {"model": "gpt", "prompt_version": "1", "created_at": NOON}
+    Summary.objects.create(
+        article=article, sentences=[], key_points=[], sentiment=0, claims=7, grounded=6, **common
+    )
+    Analysis.objects.create(
+        ticker=make_ticker("AAPL"), persona="basic", inputs_hash="x", inputs={}, score=1, criteria=[],
+        sentences=[], claims=3, grounded=3, **common,
+    )  # fmt: skip
+    Summary.objects.create(
+        article=article, sentences=[], key_points=[], sentiment=0, claims=5, grounded=5,
+        **{**common, "created_at": START - timedelta(days=1), "prompt_version": "0"},
+    )  # fmt: skip
+
+    assert grounding(WINDOW.start, WINDOW.end) == {"gpt": (10, 9)}
