@@ -46,7 +46,7 @@ ENTRIES: Mapping[Task, Schema] = {
     ),
     Task.EARNINGS: _object(
         id=ID,
-        sentences=_texts("Two to four sentences."),
+        sentences=_texts("Two or three sentences."),
         key_metrics={"type": "array", "description": "At most eight.", "items": METRIC},
         guidance=_texts("Statements about the time to come."),
         sentiment=SENTIMENT,
