@@ -14,13 +14,13 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.timesince import timesince
 
 from core.admin import EstimatingPaginator, ModelAdmin, ReadOnlyAdmin
-from marketdata import action_admin, calendar_admin, ledger_admin  # noqa: F401 -- registers its pages
+from marketdata import action_admin, calendar_admin, company, ledger_admin  # noqa: F401 -- registers its pages
 from marketdata.errors import InvalidSymbol
-from marketdata.models import DailyBar, MinuteBar, Quote, Ticker, Upstream
+from marketdata.models import DailyBar, Fundamentals, MinuteBar, Quote, Ticker, Upstream
 from marketdata.providers_admin import ProvidersPage
 from marketdata.quotes import price_text
 from marketdata.symbols import canonical
@@ -119,12 +119,16 @@ class TickerAdmin(ModelAdmin[Ticker]):
     def links(self, ticker: Ticker) -> str:
         if ticker._state.adding:  # noqa: SLF001 -- Django documents it
             return "–"
-        return format_html(
-            "{} · {} · {}",
+        parts = [
             link_to("marketdata_quote_change", "quote", ticker.pk),
             link_to("marketdata_minutebar_changelist", "minute bars", ticker__id__exact=ticker.pk),
             link_to("marketdata_dailybar_changelist", "daily bars", ticker__id__exact=ticker.pk),
-        )
+        ]
+        if hasattr(ticker, "fundamentals"):
+            told = ticker.fundamentals
+            text = f"fundamentals of {told.as_of} by {told.provider}"
+            parts.append(link_to("marketdata_fundamentals_change", text, ticker.pk))
+        return format_html_join(" · ", "{}", ((part,) for part in parts))
 
 
 class OfOneTicker(ReadOnlyAdmin[Any]):
@@ -185,6 +189,33 @@ class DailyBarAdmin(OfOneTicker):
     list_display = ["symbol", "day", *PRICES, "volume"]
     ordering = ["-ticker_id", "-day"]
     paginator = EstimatingPaginator
+
+
+@admin.register(Fundamentals)
+class FundamentalsAdmin(OfOneTicker):
+    """What was told last of each company."""
+
+    list_display = ["symbol", "as_of", "figures_told", "currency", "provider", "simulated", "loaded_at"]
+    list_filter = ["provider", "simulated"]
+    ordering = ["ticker_id"]
+    fields = ["symbol", "as_of", "currency", "table", "provider", "simulated", "loaded_at"]
+    readonly_fields = ["symbol", "table"]
+
+    @admin.display(description="Figures")
+    def figures_told(self, row: Fundamentals) -> str:
+        return f"{len(row.figures.keys() & set(company.FIGURES))} of {len(company.FIGURES)}"
+
+    @admin.display(description="Figures")
+    def table(self, row: Fundamentals) -> str:
+        """In one order for all companies; rates are fractions, as they are stored."""
+        told = [(name, row.figures[name]) for name in company.FIGURES if name in row.figures]
+        lines = format_html_join("", "<tr><th>{}</th><td>{}</td></tr>", (_line(*one) for one in told))
+        return format_html("<table>{}</table>", lines)
+
+
+def _line(name: str, text: str) -> tuple[str, str]:
+    """1234567.5 becomes 1,234,567.5."""
+    return name.replace("_", " "), f"{Decimal(text):,f}"
 
 
 @admin.register(Upstream)

@@ -13,9 +13,10 @@ def fetch_wanted() -> None:
 # A message that waited a minute is worth nothing: the periodic task has asked again.
 @shared_task(name="marketdata.load_bars", expires=60)
 def load_bars(symbol: str) -> None:
-    """The ticker was opened: its actions come along, if they were not asked for today."""
+    """The ticker was opened: actions and fundamentals come along, if they were not asked for today."""
     backfill.load(symbol)
     actions.ask_for([symbol])
+    fundamentals.ask_for([symbol])
 
 
 @shared_task(name="marketdata.load_overdue_bars", expires=60)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -8,7 +9,7 @@ from django.urls import reverse
 
 from marketdata import cache
 from marketdata.admin import ago
-from marketdata.models import Ticker, Upstream, UpstreamState
+from marketdata.models import Fundamentals, Ticker, Upstream, UpstreamState
 from tests.factories import (
     make_daily_bar,
     make_minute_bar,
@@ -52,6 +53,7 @@ def listed(client, model, **query):
         ("quote", 5),  # session, user, choices of a filter, count, rows
         ("minutebar", 4),  # session, user, count, rows
         ("dailybar", 4),
+        ("fundamentals", 5),  # the choices of a filter besides
         ("upstream", 5),  # the choices of a filter besides
     ],
 )
@@ -64,9 +66,21 @@ def test_each_list_costs_the_same_queries_for_any_length(
         make_minute_bar(ticker, MINUTE)
         make_daily_bar(ticker, MINUTE.date())
         make_upstream(shard=str(number))
+        make_fundamentals(ticker)
 
     with django_assert_num_queries(queries):
         client.get(reverse(f"admin:marketdata_{model}_changelist"))
+
+
+def make_fundamentals(ticker, **figures):
+    return Fundamentals.objects.create(
+        ticker=ticker,
+        as_of=date(2025, 12, 31),
+        figures=figures or {"eps_ttm": "6.42"},
+        provider="simulator",
+        simulated=True,
+        loaded_at=MINUTE,
+    )
 
 
 def make_upstream(**fields):
@@ -168,7 +182,7 @@ def test_a_ticker_without_a_quote_has_a_page(client, staff):
     assert client.get(reverse("admin:marketdata_ticker_change", args=[ticker.pk])).status_code == 200
 
 
-@pytest.mark.parametrize("model", ["quote", "minutebar", "dailybar"])
+@pytest.mark.parametrize("model", ["quote", "minutebar", "dailybar", "fundamentals"])
 def test_rows_of_the_tape_are_found_by_symbol_linked_and_read_only(client, staff, model):
     rows = {}
     for symbol in ("BRK.B", "IBM"):
@@ -176,6 +190,7 @@ def test_rows_of_the_tape_are_found_by_symbol_linked_and_read_only(client, staff
         rows["quote"] = make_quote(ticker)
         rows["minutebar"] = make_minute_bar(ticker, MINUTE)
         rows["dailybar"] = make_daily_bar(ticker, date(2026, 1, 5))
+        rows["fundamentals"] = make_fundamentals(ticker)
 
     page = page_of(client, model, q="brk-b")
 
@@ -187,6 +202,29 @@ def test_rows_of_the_tape_are_found_by_symbol_linked_and_read_only(client, staff
     url = reverse(f"admin:marketdata_{model}_change", args=[rows[model].pk])
     assert client.get(url).status_code == 200
     assert client.post(url, {"volume": 1}).status_code == 403
+
+
+def test_figures_of_a_company_are_a_table_in_plain_numbers(client, staff):
+    ticker = make_ticker("IBM")
+    make_fundamentals(ticker, roe="-0.0312", cash="30300000000", forgotten="7")
+
+    page = client.get(reverse("admin:marketdata_fundamentals_change", args=[ticker.pk])).content.decode()
+
+    rows = re.findall(r"<tr><th>(.*?)</th><td>(.*?)</td></tr>", page)
+    assert rows == [("cash", "30,300,000,000"), ("roe", "-0.0312")]
+    assert "2 of 21" in page_of(client, "fundamentals")
+
+
+def test_a_ticker_leads_to_its_fundamentals_where_it_has_any(client, staff):
+    ibm, other = make_ticker("IBM"), make_ticker("MSFT")
+    make_fundamentals(ibm)
+
+    pages = [
+        client.get(reverse("admin:marketdata_ticker_change", args=[one.pk])).content.decode()
+        for one in (ibm, other)
+    ]
+
+    assert [page.count("fundamentals of 2025-12-31 by simulator") for page in pages] == [1, 0]
 
 
 def test_upstream_tells_how_long_ago_it_was_heard(client, staff):

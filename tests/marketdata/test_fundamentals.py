@@ -269,7 +269,8 @@ def queued():
     return sorted(found)
 
 
-def test_wanted_tickers_are_queued_for_whom_nothing_was_asked_today(provider, apple, at):
+def test_wanted_tickers_are_queued_for_whom_nothing_was_asked_today(settings, provider, apple):
+    settings.DEMO_SYMBOLS = []
     make_subscription(make_user("ada"), make_ticker("MSFT"))
     make_subscription(make_user("bob"), apple)
     fundamentals.load("AAPL")
@@ -277,6 +278,16 @@ def test_wanted_tickers_are_queued_for_whom_nothing_was_asked_today(provider, ap
     tasks.load_fundamentals()
 
     assert queued() == [("marketdata.load_fundamentals_of", ["MSFT"])]
+
+
+def test_a_ticker_that_is_opened_gets_its_figures(provider, apple):
+    tasks.load_bars("AAPL")
+    assert ("marketdata.load_fundamentals_of", ["AAPL"]) in queued()
+
+    client().flushall()
+    tasks.load_fundamentals_of("AAPL")
+    tasks.load_bars("AAPL")
+    assert [name for name, _ in queued()] == ["marketdata.load_actions_of"]
 
 
 def test_no_more_than_a_handful_is_queued_at_once(monkeypatch):
