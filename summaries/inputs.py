@@ -1,8 +1,9 @@
 """The figures that an analysis is made of, and when they count as changed. Pure.
 
-Two analyses have the same inputs when they have the same hash. It is made of the persona with its rules, the values of
-the figures that the persona looks at (beta in hundredths; neither dates nor sources, since the same values told anew
-are no news), the currency, and the price's step on a grid whose steps are 2 % wide.
+Two analyses have the same inputs when they have the same hash. It is made of the persona with its rules, the figures
+that the persona looks at, the currency, and the price's step on a grid whose steps are 2 % wide. Of a figure its first
+three digits count, of beta the hundredths, since vendors work some of them out of the price each day; neither dates nor
+sources count, since the same values told anew are no news.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import ROUND_FLOOR, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from typing import TypedDict
 
 from marketdata.company import FIGURES, Fundamentals
@@ -24,6 +25,7 @@ PRICE, CURRENCY = "price", "currency"
 STEP = Decimal("0.02")
 _WIDTH = (1 + STEP).ln()
 _BETA = Decimal("0.01")
+_DIGITS = Context(prec=3, rounding=ROUND_HALF_EVEN)
 
 
 class Stored(TypedDict):
@@ -108,7 +110,7 @@ def _told(persona: Persona, figures: Fundamentals) -> list[tuple[str, Decimal]]:
 
 
 def _hashed(name: str, value: Decimal) -> str:
-    return _plain(value.quantize(_BETA) if name == "beta" else value)
+    return _plain(value.quantize(_BETA) if name == "beta" else _DIGITS.plus(value))
 
 
 def _plain(value: Decimal) -> str:

@@ -73,7 +73,7 @@ def _moved(rate: Decimal, up: str = "grew", down: str = "shrank") -> str:
 
 
 NO_EQUITY = "What it owes exceeds what it has, so there is no equity to compare with."
-BURNS = "More cash flowed out than in over the last four quarters."
+BURNS = "No free cash was left over the last four quarters."
 
 
 # --- The price
@@ -111,7 +111,7 @@ def fcf_yield(case: Case) -> Measured | None:
     if rate is None:
         return None
     text = f"Its free cash flow is {percent(rate)} of what all its shares cost."
-    return Measured(rate, percent(rate), BURNS if rate < 0 else text)
+    return Measured(rate, percent(rate), BURNS if rate <= 0 else text)
 
 
 def dividend(case: Case) -> Measured | None:
@@ -340,7 +340,7 @@ def upside(case: Case) -> Measured | None:
     ratio = value / case.price
     way = "above" if ratio >= 1 else "below"
     text = (
-        f"Its discounted cash flows are worth {money(value)} a share, "
+        f"Its discounted cash flows are worth {money(value)} {case.figures.currency} a share, "
         f"{percent(abs(ratio - 1))} {way} the price of {money(case.price)}."
     )
     return Measured(ratio, money(value), text)
@@ -361,5 +361,5 @@ def worst_case(case: Case) -> Measured | None:
     if not case.price or estimate is None:
         return None
     value = min(estimate.grid.cells)
-    text = f"In the worst of these cases a share is worth {money(value)}."
+    text = f"In the worst of these cases a share is worth {money(value)} {case.figures.currency}."
     return Measured(value / case.price, money(value), text)

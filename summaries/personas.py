@@ -53,7 +53,7 @@ class Rule:
 def _rule(name: str, of: int, span: tuple[str, str], measure: Measure, words: str = "") -> Rule:
     none_at, all_at = map(Decimal, span)
     if not words:
-        words = f"none at {measures.percent(none_at)}, all from {measures.percent(all_at)}"
+        words = f"none at {none_at * 100:.0f} %, all from {all_at * 100:.0f} %"
     return Rule(name, of, none_at, all_at, measure, words)
 
 
@@ -252,8 +252,10 @@ def sentences(verdict: Verdict, symbol: str) -> list[str]:
     best = max(verdict.criteria, key=lambda one: (Decimal(one.points) / one.of, one.of))
     worst = min(verdict.criteria, key=lambda one: (Decimal(one.points) / one.of, -one.of))
     said = [f"{symbol} has {verdict.score} of 100 points {_PHRASES[verdict.persona]}.", verdict.remark]
-    said += [f"Best: {best.text}", f"Weakest: {worst.text}" if worst != best else ""]
-    said += [f"Not known and left out: {', '.join(verdict.missing)}." if verdict.missing else ""]
+    said += [f"Best: {best.text}"] if best.points else []
+    is_weak = worst.points < worst.of and (worst != best or not best.points)
+    said += [f"Weakest: {worst.text}"] if is_weak else []
+    said += [f"Not known and left out: {', '.join(verdict.missing)}."] if verdict.missing else []
     return [one for one in said if one]
 
 

@@ -193,7 +193,7 @@ def test_cash_that_flows_out_has_no_discounted_value():
 
     assert verdict.score is None
     assert personas.sentences(verdict, "ACME") == [
-        "More cash flowed out than in over the last four quarters, so no value can be worked out from it."
+        "No free cash was left over the last four quarters, so no value can be worked out from it."
     ]
 
 
@@ -216,6 +216,33 @@ def test_the_sentences_tell_the_score_and_what_speaks_for_and_against_it():
         "Weakest: The P/E is 2.22 times the 9.0 percent by which earnings grow.",
         "Not known and left out: Net cash.",
     ]
+
+
+def test_a_score_of_nothing_has_no_best_side():
+    verdict = judge(Persona.DCF, Case(ACME, D(100_000)))
+
+    assert verdict.score == 0
+    assert [one.split(":")[0] for one in personas.sentences(verdict, "ACME")[2:]] == ["Weakest"]
+
+
+def test_a_full_score_has_no_weak_side():
+    verdict = judge(Persona.DCF, Case(ACME, D(1)))
+
+    assert verdict.score == 100
+    assert [one.split(":")[0] for one in personas.sentences(verdict, "ACME")[2:]] == ["Best"]
+
+
+def test_a_value_is_told_with_its_currency_beside_the_price():
+    value = measures.estimate_of(ACME).worth.per_share
+    assert texts(Persona.DCF, price=value * 2)["Value by price"] == (
+        f"Its discounted cash flows are worth {value:.2f} USD a share, 50.0 % below the price of {value * 2:.2f}."
+    )
+
+
+def test_a_rule_tells_its_thresholds():
+    rules = {one.name: one.rule for one in judge(Persona.BUFFETT, Case(ACME, PRICE)).criteria}
+    assert rules["Return on equity"] == "none at 5 %, all from 20 %"
+    assert rules["Debt to equity"] == "none at 1.5, all up to 0.3"
 
 
 def test_the_dcf_tells_what_was_assumed():
