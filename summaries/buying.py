@@ -24,7 +24,7 @@ from summaries.grounding import Checked
 from summaries.kinds import Lane, Outcome, Task
 from summaries.llm import prompts
 from summaries.llm.base import Answer, Finish, Item, ModelError, Question, Usage
-from summaries.models import ModelCall
+from summaries.models import ModelCall, Order
 from summaries.orders import Claim
 from summaries.spending import NoModel, OverBudget, Reservation
 
@@ -181,7 +181,8 @@ def finish(claim: Claim, question: Question, call: ModelCall, answer: Answer, to
     checked = _checked(answer, question)
     with transaction.atomic():
         mine = orders.are_ours(claim.orders)
-        good, bad = [], []
+        good: list[Order] = []
+        bad: list[Order] = []
         for order, id_ in zip(claim.orders, question.ids, strict=True):
             found = checked.get(id_)
             (good if found is not None and found.draft is not None else bad).append(order)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Min, Q, QuerySet
 from kombu.exceptions import OperationalError as QueueAway
@@ -231,12 +232,16 @@ def _take(ids: Collection[int], now: datetime) -> Claim:
     mine = Order.objects.filter(pk__in=ids, state=OrderState.QUEUED)
     mine.update(
         state=OrderState.RUNNING, claims=F("claims") + 1, batch=None,
-        claimed_until=now + timedelta(seconds=LEASE_S),
+        claimed_until=now + _lease(),
     )  # fmt: skip
     rows = Order.objects.filter(pk__in=ids).select_related(
         "article", "transcript__ticker", "analysis__ticker"
     )
     return Claim(tuple(rows.order_by("not_before", "id")))
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=LEASE_S * settings.TIME_FACTOR)
 
 
 def _take_back(now: datetime) -> None:
@@ -273,7 +278,7 @@ def are_ours(orders: Sequence[Order]) -> set[int]:
 
 def renew(orders: Iterable[Order]) -> int:
     """They are ours for as long again as at first."""
-    return _ours(orders).update(claimed_until=clock.now() + timedelta(seconds=LEASE_S))
+    return _ours(orders).update(claimed_until=clock.now() + _lease())
 
 
 def note_call(orders: Iterable[Order], call: ModelCall) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from core import metrics
 from summaries import batching, grounding
@@ -25,21 +26,18 @@ def keep(order: Order, checked: Checked, model: str, prompt_version: str) -> Non
     draft = checked.draft
     common = _common(checked, model, prompt_version)
     if isinstance(draft, SummaryDraft):
-        Summary.objects.bulk_create(
-            [Summary(article_id=order.article_id, **_fields(draft), **common)], ignore_conflicts=True
-        )
+        row = Summary(article=order.article, **_fields(draft), **common)
+        Summary.objects.bulk_create([row], ignore_conflicts=True)
     elif isinstance(draft, EarningsDraft):
-        EarningsSummary.objects.bulk_create(
-            [EarningsSummary(transcript_id=order.transcript_id, **_fields(draft), **common)],
-            ignore_conflicts=True,
-        )
+        call = EarningsSummary(transcript=order.transcript, **_fields(draft), **common)
+        EarningsSummary.objects.bulk_create([call], ignore_conflicts=True)
     elif isinstance(draft, AnalysisDraft):
         assert order.analysis is not None  # a constraint of the table
         _keep_analysis(order.analysis, draft, common)
     metrics.summaries_made.labels(task=order.task, by="model").inc()
 
 
-def _keep_analysis(figures: Analysis, draft: AnalysisDraft, common: dict[str, object]) -> None:
+def _keep_analysis(figures: Analysis, draft: AnalysisDraft, common: dict[str, Any]) -> None:
     """The same figures, in a model's words."""
     row = Analysis(
         ticker_id=figures.ticker_id, persona=figures.persona, inputs_hash=figures.inputs_hash,
@@ -87,7 +85,7 @@ def extracted(task: Task, item: Item) -> Checked:
     return grounding.check(draft, item) if draft is not None else Checked(None, 0, 0, 0, ())
 
 
-def _common(checked: Checked, model: str, prompt_version: str) -> dict[str, object]:
+def _common(checked: Checked, model: str, prompt_version: str) -> dict[str, Any]:
     metrics.claims_checked.inc(checked.claims)
     metrics.claims_ungrounded.inc(checked.claims - checked.grounded)
     return {
@@ -99,9 +97,9 @@ def _common(checked: Checked, model: str, prompt_version: str) -> dict[str, obje
     }
 
 
-def _fields(draft: Draft) -> dict[str, object]:
+def _fields(draft: Draft) -> dict[str, Any]:
     """By the names of the columns."""
-    fields: dict[str, object] = {"sentences": list(draft.sentences)}
+    fields: dict[str, Any] = {"sentences": list(draft.sentences)}
     if isinstance(draft, SummaryDraft):
         fields |= {"key_points": list(draft.key_points), "related": list(draft.related)}
     if isinstance(draft, EarningsDraft):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -66,7 +67,7 @@ def transcript(symbol: str = "AAPL", *, text: str = "", year: int = 2026, quarte
 
 def grounded_item(item: Any, task: Task) -> dict[str, Any]:
     """What an honest model writes: sentences of the item itself."""
-    sentences = [f"{part}." for part in item.text.rstrip(".").split(". ")]
+    sentences = re.split(r"(?<=\.)\s+", item.text.strip())
     told: dict[str, Any] = {"id": item.id, "sentences": sentences[:2]}
     if task is Task.SUMMARY:
         told |= {"key_points": sentences[1:4], "sentiment": 0.5, "related": list(item.symbols)}
