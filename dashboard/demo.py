@@ -11,9 +11,12 @@ from django.db import transaction
 from accounts.models import User
 from accounts.tiers import Tier
 from dashboard.demo_alerts import load_alerts
-from marketdata import directory
+from marketdata import directory, fundamentals
 from marketdata.models import Ticker
+from marketdata.providers import registry
+from marketdata.providers.registry import Purpose
 from subscriptions.watchlist import watch
+from summaries import demo as texts
 
 STAFF = "admin"
 WATCHLISTS: dict[Tier, tuple[str, ...]] = {
@@ -37,14 +40,26 @@ class Login:
 
 
 def load_demo() -> list[Login]:
-    """The shipped tickers, one user per tier and one staff user, with random passwords; and alerts on their tickers."""
+    """The shipped tickers, one user per tier and one staff user, with random passwords; alerts on their tickers,
+    and something to read about them.
+    """
     logins = _load_people()
     for (
         tier,
         symbols,
     ) in WATCHLISTS.items():  # after the commit: a price is fetched by others, who must see the tickers
         load_alerts(User.objects.get(username=tier.value), symbols)
+    texts.load()
+    _load_figures()
     return logins
+
+
+def _load_figures() -> None:
+    """Those that are invented here. A real vendor is asked by the daily round, not at the cost of a start."""
+    for symbol in sorted({symbol for symbols in WATCHLISTS.values() for symbol in symbols}):
+        asked = registry.candidates(symbol, purpose=Purpose.FUNDAMENTALS)
+        if asked and asked[0].capabilities.simulated:
+            fundamentals.load(symbol)
 
 
 @transaction.atomic

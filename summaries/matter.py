@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from summaries import analyses, parts, transcripts
+from summaries import analyses, parts
 from summaries.drafts import EarningsDraft
 from summaries.kinds import Task
 from summaries.llm import prompts
@@ -31,7 +31,7 @@ def item_of_transcript(transcript: Transcript) -> Item:
     return Item(
         id=f"call-{transcript.pk}",
         title=transcript.title,
-        text=transcripts.text_of(transcript),
+        text=parts.spoken(transcript.speeches),
         symbols=(transcript.ticker.symbol,),
     )
 
