@@ -328,5 +328,6 @@ LOGGING = {
         # Both would tell addresses and headers, in which keys stand.
         "httpx2": {"level": "WARNING"},
         "httpcore2": {"level": "WARNING"},
+        "openai": {"level": "WARNING"},
     },
 }
