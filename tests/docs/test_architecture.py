@@ -13,6 +13,9 @@ ROOMS = [
     "marketdata/standins",
     "subscriptions",
     "alerts",
+    "summaries",
+    "summaries/llm",
+    "summaries/standins",
     "dashboard",
 ]
 # What Django finds under its name is named once, above the tree.
