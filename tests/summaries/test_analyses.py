@@ -12,7 +12,8 @@ from django.db import connections
 from core import clock
 from marketdata import demand, fundamentals, models
 from marketdata.demand import Wanted
-from summaries import analyses, inputs, modelbook, orders
+from summaries import analyses, grounding, inputs, modelbook, orders
+from summaries.drafts import AnalysisDraft
 from summaries.kinds import EXTRACTIVE, Lane, OrderState, Persona, Task
 from summaries.llm import prompts
 from summaries.models import Analysis, Order
@@ -509,6 +510,18 @@ def test_an_item_has_the_sentences_and_each_figure_as_it_is_to_be_written():
     assert item.facts["PEG"] == "2.22 (0 of 25 points: none at 2, all up to 0.5)"
     assert item.facts["Input: Earnings growth, five years"] == "9.0 % as of 2026-09-30"
     assert item.facts["Input: Debt"] == "20,000 USD as of 2026-09-30"
+
+
+def test_whatever_we_say_ourselves_is_grounded_in_what_a_model_is_given():
+    ticker = make_company()
+    refresh(ticker, ALL)
+    for row in Analysis.objects.all():
+        said = (*row.sentences, *(one["text"] for one in row.criteria))
+        facts = tuple(f"{name}: {text}." for name, text in analyses.item_of(row).facts.items())
+        checked = grounding.check(AnalysisDraft(said + facts), analyses.item_of(row))
+
+        assert (checked.dropped, checked.faults) == (0, ())
+        assert checked.draft.sentences == said + facts
 
 
 # --- overnight
