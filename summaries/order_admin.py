@@ -23,6 +23,7 @@ from summaries.models import ModelCall, Order, RemoteBatch
 
 LATE = timedelta(minutes=15)
 GIVEN_UP = "Given up by a person."
+ABOUT = ("article", "transcript", "analysis__ticker", "call", "batch")
 
 
 class Standing(admin.SimpleListFilter):
@@ -72,13 +73,11 @@ class OrderAdmin(FoundBySymbol[Order]):
             {"fields": ["failures", "alone", "last_error", "not_before", "claims", "claimed_until"]},
         ),
         ("Times", {"fields": ["created_at", "done_at", "waits"]}),
-        (None, {"fields": ["key", "sent_with"]}),
+        (None, {"fields": ["key", "last_call", "sent_with"]}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
-        rows = (
-            super().get_queryset(request).select_related("article", "transcript", "analysis__ticker", "batch")
-        )
+        rows = super().get_queryset(request).select_related(*ABOUT)
         return rows.defer("article__text", "transcript__speeches")
 
     def of_symbol(self, symbol: str) -> Q:
@@ -131,6 +130,10 @@ class OrderAdmin(FoundBySymbol[Order]):
     @admin.display(description="Alone", boolean=True, ordering="is_alone")
     def alone(self, order: Order) -> bool:
         return order.is_alone
+
+    @admin.display(description="Last call")
+    def last_call(self, order: Order) -> str:
+        return link_to("summaries_modelcall_change", order.call, order.call_id) if order.call else NONE
 
     @admin.display(description="Overnight batch")
     def sent_with(self, order: Order) -> str:

@@ -332,6 +332,15 @@ def test_an_order_leads_to_what_it_is_about_and_says_how_old_it_is(client, staff
     assert "3.0 h" in page
 
 
+def test_an_order_leads_to_the_call_that_asked_for_it_last(client, staff):
+    call = make_call()
+    order = make_order(call=call)
+
+    page = client.get(url("order", order.pk)).content.decode()
+
+    assert f'<a href="{url("modelcall", call.pk)}">' in page
+
+
 def test_what_was_given_up_is_tried_again(client, staff, wakes):
     dead, done = make_order(state="dead", failures=2), make_order(state="done")
 
