@@ -17,7 +17,7 @@ of the inputs (see `inputs`):
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -244,7 +244,14 @@ def _figures(ticker: Ticker, one: _Seen, now: datetime) -> dict[str, Any]:
 
 
 def _criteria(row: Analysis) -> tuple[Criterion, ...]:
-    return tuple(Criterion(**one) for one in row.criteria)
+    """What another version kept besides is passed over."""
+    return tuple(
+        Criterion(**{name: value for name, value in one.items() if name in _CRITERION})
+        for one in row.criteria
+    )
+
+
+_CRITERION = frozenset(field.name for field in fields(Criterion))
 
 
 def _older(ticker: Ticker, wanted: Sequence[Persona]) -> dict[Persona, Text]:

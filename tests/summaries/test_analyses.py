@@ -353,6 +353,20 @@ def test_a_card_is_one_analysis_with_its_own_figures(later):
     assert (found.is_older, found.older) == (False, None)
 
 
+def test_what_another_version_stored_besides_is_passed_over(later):
+    ticker = make_company("100")
+    refresh(ticker)
+    first = card(ticker)
+    row = Analysis.objects.get()
+    row.criteria[0]["mood"] = "sunny"
+    row.inputs["mood"] = {"value": "sunny", "as_of": "2026-09-30", "source": "finnhub"}
+    row.save()
+    written(ticker)
+
+    found = card(ticker)
+    assert (found.criteria, found.inputs) == (first.criteria, first.inputs)
+
+
 def test_what_a_model_wrote_of_earlier_inputs_is_told_as_older(later):
     ticker = make_company("100")
     refresh(ticker)
