@@ -9,6 +9,7 @@ from accounts.models import User
 from core import clock
 from marketdata.models import Cause, Price, ProviderCall, Ticker
 from subscriptions.models import WatchInterval
+from summaries.models import ModelCall
 
 PASSWORD = "correct-horse-7"
 STAFF = "boss"
@@ -30,6 +31,24 @@ def plant() -> None:
             )
     User.objects.create_user(STAFF, f"{STAFF}@example.com", PASSWORD, is_staff=True, is_superuser=True)
     _prices(now - timedelta(days=90))
+    ModelCall.objects.bulk_create(
+        ModelCall(
+            at=now - timedelta(days=day, minutes=number * 7),
+            vendor="openai",
+            model="gpt-5-mini" if number % 4 else "meta-llama/llama-4-maverick-17b-128e-instruct",
+            task="summary" if number % 3 else "analysis",
+            lane="minutes",
+            outcome="ok",
+            symbols=symbols[number % 5 : number % 5 + 1 + number % 3],
+            asked=10,
+            answered=9,
+            input_tokens=1_234_567,
+            cached_tokens=234_567,
+            output_tokens=345_678,
+        )
+        for day in range(DAYS)
+        for number in range(12)
+    )
     ProviderCall.objects.bulk_create(
         ProviderCall(
             at=now - timedelta(days=day, minutes=number * 10),
@@ -48,4 +67,6 @@ def plant() -> None:
 
 def _prices(since) -> None:
     Price.objects.create(provider="massive", unit="request", usd=Decimal("0.01"), valid_from=since)
+    for unit, usd in (("ktoken_in", "0.00025"), ("ktoken_out", "0.002")):
+        Price.objects.create(provider="openai", unit=unit, usd=Decimal(usd), valid_from=since)
     Price.objects.create(provider="massive", plan="starter", unit="month", usd=Decimal(29), valid_from=since)

@@ -12,6 +12,7 @@ from tests.browser.test_access import WITHOUT_SCRIPT, is_too_wide, violations
 PAGES = [
     "/costs/?days=30",
     "/costs/?by=user",
+    "/costs/?by=model",
     "/costs/?days=1",
     "/costs/what-if/?plan=finnhub.free",
     "/costs/me/",

@@ -14,9 +14,11 @@ from dashboard.cost_rows import decimals_of, percent
 from marketdata.models import Cause, Price, ProviderCall
 from marketdata.providers import registry
 from marketdata.providers.base import Window
+from summaries.models import Article, ModelCall, Summary
 from tests.factories import make_interval, make_staff, make_ticker, make_user
 
 NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+NOON_AGO = NOW - timedelta(hours=1)
 database = pytest.mark.django_db
 
 
@@ -111,7 +113,14 @@ def test_calls_without_a_price_are_a_warning_and_not_free(staff) -> None:
 
 @database
 @pytest.mark.parametrize(
-    ("by", "name"), [("ticker", "AAPL"), ("provider", "simulator"), ("user", "Nobody"), ("nonsense", "AAPL")]
+    ("by", "name"),
+    [
+        ("ticker", "AAPL"),
+        ("provider", "simulator"),
+        ("user", "Nobody"),
+        ("model", "No language model"),
+        ("nonsense", "AAPL"),
+    ],
 )
 def test_the_table_can_be_told_otherwise(staff, by, name) -> None:
     price("0.5")
@@ -175,6 +184,109 @@ def test_who_watched_nothing_is_told_so(client) -> None:
     client.force_login(make_user())
 
     assert "You watched no ticker in this time" in words(client.get("/costs/me/"))
+
+
+# -- language models
+
+
+def text(*symbols: str, **fields) -> None:
+    values = {
+        "at": NOON_AGO, "vendor": "openai", "model": "gpt-5-mini", "task": "summary", "lane": "minutes",
+        "outcome": "ok", "asked": 10, "answered": 9, "input_tokens": 12_000, "cached_tokens": 2_000,
+        "output_tokens": 4_000,
+    }  # fmt: skip
+    ModelCall.objects.create(symbols=list(symbols), **{**values, **fields})
+
+
+def token_prices() -> None:
+    for unit, usd in (("ktoken_in", "0.25"), ("ktoken_cached", "0.05"), ("ktoken_out", "2")):
+        Price.objects.create(
+            provider="openai",
+            plan="gpt-5-mini",
+            unit=unit,
+            usd=Decimal(usd),
+            valid_from=NOW - timedelta(days=90),
+        )
+
+
+@database
+def test_staff_sees_what_each_model_cost_and_how_true_it_was(staff) -> None:
+    token_prices()
+    text("AAPL", "MSFT")
+    article = Article.objects.create(headline="h", provider="p", content_hash="a", published_at=NOON_AGO)
+    Summary.objects.create(
+        article=article, model="gpt-5-mini", prompt_version="1", created_at=NOON_AGO, sentences=[],
+        key_points=[], sentiment=0, claims=200, grounded=199,
+    )  # fmt: skip
+
+    page = words(staff.get("/costs/"))
+
+    # 10 thousand in at 0.25, 2 cached at 0.05, 4 out at 2
+    assert (
+        "gpt-5-mini 10,000 tokens in, 2,000 cached, 4,000 out 1 call, 9 of 10 texts, 1.18 each "
+        "1 9 of 10 10.60 1.18 99.5 %"
+    ) in page
+    assert "AAPL 1 5.30 MSFT 1 5.30 2 of 2, by cost" in page
+
+
+@database
+def test_without_a_call_of_a_model_there_is_no_table_of_models(staff) -> None:
+    call("AAPL")
+
+    assert "Language models" not in words(staff.get("/costs/"))
+
+
+@database
+def test_a_model_without_a_price_is_told_and_not_free(staff) -> None:
+    text("AAPL")
+
+    page = words(staff.get("/costs/"))
+
+    assert "No price for 1 of 1 calls" in page
+    assert "for language models manage.py loadmodels" in page
+    assert "4,000 out; 1 unpriced" in page
+
+
+@database
+def test_the_vendor_of_models_stands_beside_the_budget_of_today(staff, settings) -> None:
+    settings.LLM_VENDOR, settings.LLM_BUDGET_USD = "openai", Decimal(5)
+    token_prices()
+    text("AAPL", counted_femto=4 * 10**15)
+
+    page = words(staff.get("/costs/"))
+
+    assert "OpenAI gpt-5-mini 10.60 USD 1 call 4.00 of 5.00 USD of today's budget Over 80 %" in page
+
+
+@database
+def test_a_budget_of_nothing_is_used_up(staff, settings) -> None:
+    settings.LLM_VENDOR, settings.LLM_BUDGET_USD = "openai", Decimal(0)
+    text("AAPL")
+
+    (found,) = (one for one in staff.get("/costs/").context["view"].budgets if one.name == "openai")
+
+    assert (found.used_percent, found.is_high) == (100, True)
+
+
+@database
+def test_texts_by_ticker_end_and_can_be_shown_whole(staff) -> None:
+    for number in range(12):
+        text(f"T{number:02}")
+
+    assert len(staff.get("/costs/").context["view"].texts.tickers) == 10
+    assert len(staff.get("/costs/?all").context["view"].texts.tickers) == 12
+
+
+@database
+def test_everybody_pays_his_part_of_the_texts_about_his_tickers(client) -> None:
+    alice, bob, aapl = make_user("alice"), make_user("bob"), make_ticker("AAPL")
+    for user in (alice, bob):
+        make_interval(user, aapl, started_at=NOW - timedelta(days=2))
+    token_prices()
+    text("AAPL")
+    client.force_login(alice)
+
+    assert "AAPL 10.60 without sharing 5.30 10.60 50.0 %" in words(client.get("/costs/me/"))
 
 
 # -- what if

@@ -8,6 +8,7 @@ from django.core.cache import cache
 
 from core import clock
 from marketdata.models import Cause, Price, ProviderCall
+from summaries.models import ModelCall
 from tests.factories import make_interval, make_staff, make_ticker, make_user
 
 pytestmark = pytest.mark.django_db
@@ -161,3 +162,27 @@ def test_a_question_that_makes_no_sense_is_refused(client, query) -> None:
 @pytest.mark.parametrize("days", ["0", "32", "x"])
 def test_ones_own_costs_are_told_for_up_to_a_month(client, days) -> None:
     assert get(log_in(client, "alice"), "me/", days=days).status_code == 400
+
+
+def test_language_models_are_purchases_like_others(client) -> None:
+    for unit in ("ktoken_in", "ktoken_out"):
+        Price.objects.create(
+            provider="openai", plan="gpt", unit=unit, usd=Decimal("0.1"), valid_from=NOW - timedelta(days=90)
+        )
+    for model in ("gpt", "unpriced"):
+        ModelCall.objects.create(
+            at=NOW - timedelta(hours=1), vendor="openai", model=model, task="analysis", lane="minutes",
+            outcome="ok", symbols=["AAPL"], input_tokens=1000, output_tokens=1000,
+        )  # fmt: skip
+    client.force_login(make_staff())
+
+    told = get(client, "", group_by="model").json()
+
+    assert [(row["key"], row["cost"], row["calls"], row["unpriced_calls"]) for row in told["results"]] == [
+        ("openai gpt", "0.200000000", 1, 0),
+        ("", "0.040000000", 2, 0),
+        ("openai unpriced", "0.000000000", 1, 1),
+    ]
+    assert told["total"]["cost"] == "0.240000000"
+    causes = {row["key"]: row["cost"] for row in get(client, "", group_by="cause").json()["results"]}
+    assert causes == {"analysis": "0.200000000", "poll": "0.040000000"}

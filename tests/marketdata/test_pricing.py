@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketdata.pricing import FEMTO, Book, Line, cost_of, fees_of, months_between, priced
+from marketdata.pricing import (
+    FEMTO,
+    Book,
+    Line,
+    TokenCall,
+    cost_of,
+    cost_of_tokens,
+    fees_of,
+    months_between,
+    most_of_tokens,
+    priced,
+)
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -136,3 +147,69 @@ def test_two_windows_in_a_row_make_as_many_months_as_one(found) -> None:
 )
 def test_a_cost_is_the_exact_product(units, usd) -> None:
     assert Fraction(cost_of(units, usd), FEMTO) == Fraction(units) * Fraction(usd)
+
+
+# --- language models
+
+
+def tokens(input_: int = 0, cached: int = 0, output: int = 0, endpoint: str = "chat") -> TokenCall:
+    return TokenCall(NOON, "openai", "gpt", endpoint, input_, cached, output)
+
+
+def token_book(usd_in: str = "1", usd_cached: str | None = "1", usd_out: str = "1", **fields) -> list[Line]:
+    amounts = {"ktoken_in": usd_in, "ktoken_cached": usd_cached, "ktoken_out": usd_out}
+    return [
+        line(usd, **{"provider": "openai", "plan": "gpt", "unit": unit, **fields})
+        for unit, usd in amounts.items()
+        if usd is not None
+    ]
+
+
+@given(
+    st.tuples(*[st.integers(0, 10**12)] * 3),
+    st.tuples(*[st.integers(0, 10**12)] * 3),
+)
+def test_tokens_cost_what_each_kind_of_them_costs_exactly(numbers, nano) -> None:
+    plain, cached, output = numbers
+    book = Book(token_book(*(f"{Decimal(each).scaleb(-9):f}" for each in nano)))
+
+    # A nano-dollar for a thousand tokens is a thousand femto-dollars for one.
+    expected = sum(number * each * 1000 for number, each in zip(numbers, nano, strict=True))
+    assert cost_of_tokens(tokens(plain + cached, cached, output), book) == expected
+
+
+def test_a_kind_of_tokens_that_was_not_used_needs_no_price() -> None:
+    book = Book(token_book()[:1])
+
+    assert cost_of_tokens(tokens(1000), book) == FEMTO
+    assert cost_of_tokens(tokens(1000, 0, 1), book) is None
+    assert cost_of_tokens(tokens(), Book([])) == 0
+
+
+def test_tokens_from_a_cache_without_a_price_cost_as_any() -> None:
+    assert cost_of_tokens(tokens(1000, 600), Book(token_book(usd_cached=None))) == FEMTO
+
+
+def test_a_batch_has_its_own_price_where_the_book_has_one() -> None:
+    book = Book([*token_book(), *token_book("0.5", "0.5", "0.5", endpoint="batch")])
+
+    assert cost_of_tokens(tokens(1000, 0, 1000), book) == 2 * FEMTO
+    assert cost_of_tokens(tokens(1000, 0, 1000, "batch"), book) == FEMTO
+    assert cost_of_tokens(tokens(1000, 0, 1000, "batch"), Book(token_book())) == 2 * FEMTO
+
+
+@given(
+    st.integers(0, 10**9),
+    st.integers(0, 100),
+    st.integers(0, 10**9),
+    st.tuples(*[st.integers(0, 10**9)] * 3),
+)
+def test_whatever_part_is_cached_it_never_costs_more_than_the_most(number, percent, output, nano) -> None:
+    book = Book(token_book(*(f"{Decimal(each).scaleb(-9):f}" for each in nano)))
+    call = tokens(number, number * percent // 100, output)
+
+    assert cost_of_tokens(call, book) <= most_of_tokens(tokens(number, 0, output), book)
+
+
+def test_the_most_is_unknown_where_a_price_is() -> None:
+    assert most_of_tokens(tokens(1, 0, 1), Book(token_book()[:2])) is None
