@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 from core import clock
 from marketdata.models import Fundamentals, Ticker
-from summaries.kinds import EXTRACTIVE
-from summaries.models import Article
+from summaries import analyses
+from summaries.kinds import EXTRACTIVE, Lane, OrderState, Persona
+from summaries.models import Analysis, Article, Order
 from tests.summaries.factories import ACME, make_fundamentals
-from tests.summaries.stored import make_article, make_earnings_summary, make_summary, make_transcript
+from tests.summaries.stored import (
+    make_article,
+    make_earnings_summary,
+    make_order,
+    make_summary,
+    make_transcript,
+)
 
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 MARKDOWN = "![x](https://evil.example/p.png) [click](https://evil.example/a)"
@@ -33,6 +41,32 @@ def plant() -> None:
     make_article(
         ibm, headline="IBM opens a laboratory in Zurich", published_at=clock.now() - timedelta(days=9)
     )
+
+
+def add_article(symbol: str, headline: str) -> None:
+    make_article(Ticker.objects.get(symbol=symbol), headline=headline, content_hash=uuid4().hex * 2)
+
+
+# --- the steps of one analysis, as who buys texts does them
+
+
+def queue(symbol: str) -> None:
+    ticker = Ticker.objects.get(symbol=symbol)
+    analyses.refresh(ticker, [Persona.BASIC], lane=Lane.INTERACTIVE, tier="free")
+    row = Analysis.objects.filter(ticker=ticker, persona=Persona.BASIC, model=EXTRACTIVE).latest("created_at")
+    make_order(row, key=f"browser {symbol}")
+
+
+def begin(symbol: str) -> None:
+    Order.objects.filter(key=f"browser {symbol}").update(state=OrderState.RUNNING)
+
+
+def end(symbol: str, sentence: str) -> None:
+    order = Order.objects.get(key=f"browser {symbol}")
+    row = order.analysis
+    row.pk, row.model, row.sentences, row.created_at = None, "gpt-5-mini", [sentence], clock.now()
+    row.save(force_insert=True)
+    Order.objects.filter(pk=order.pk).update(state=OrderState.DONE)
 
 
 def _articles(apple: Ticker, microsoft: Ticker) -> None:

@@ -22,10 +22,7 @@ PAGES = [
     "/tickers/IBM/?tab=earnings",
 ]
 BOTH = [{"color_scheme": "light"}, {"color_scheme": "dark"}]
-NEW = (
-    "from marketdata.models import Ticker; from tests.summaries.stored import make_article; "
-    "make_article(Ticker.objects.get(symbol='AAPL'), headline={headline!r})"
-)
+SOON_MS = 20_000
 # How often the page asks must not be waited for.
 ASK_SOON = (
     "window.setInterval = ((real) => (act, ms) => real(act, ms === 60000 ? 300 : ms))(window.setInterval)"
@@ -33,14 +30,19 @@ ASK_SOON = (
 OPEN_ALL = "for (const one of document.querySelectorAll('main details.disclose')) one.open = true"
 NOT_OURS = """(evil) => {
   const isAsked = ({ name, value }) => name.startsWith("on") || value.includes(evil);
-  const isTold = (one) => one.matches("img, script, iframe, object") || [...one.attributes].some(isAsked);
+  const active = "img, script:not([type='application/json']), iframe, object";
+  const isTold = (one) => one.matches(active) || [...one.attributes].some(isAsked);
   return [...document.querySelectorAll("main *")].filter(isTold).map((one) => one.outerHTML);
 }"""
 
 
+def do(site: Site, act: str) -> None:
+    site.manage("shell", "-v", "0", "-c", f"from tests.browser import news_data; news_data.{act}")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def planted(site: Site) -> None:
-    site.manage("shell", "-v", "0", "-c", "from tests.browser.news_data import plant; plant()")
+    do(site, "plant()")
 
 
 @pytest.fixture
@@ -123,10 +125,10 @@ def test_new_articles_are_told_and_nothing_that_is_read_moves(page: Page, reader
     page.goto("/news/?ticker=AAPL")
     first = page.locator(".article-title").first.text_content()
 
-    site.manage("shell", "-v", "0", "-c", NEW.format(headline="A second tablet is shown"))
+    do(site, "add_article('AAPL', 'A second tablet is shown')")
 
     hint = page.get_by_role("link", name="1 new article: show it")
-    expect(hint).to_be_visible()
+    expect(hint).to_be_visible(timeout=SOON_MS)
     assert page.locator(".article-title").first.text_content() == first
     hint.click()
     expect(page.locator(".article-title").first).to_contain_text("A second tablet is shown")
@@ -140,8 +142,38 @@ def test_a_server_that_does_not_answer_is_told(page: Page, reader: str, witness)
 
     page.route("**/news/?after=*", lambda route: route.abort())
 
-    expect(page.locator("[data-checked]")).to_contain_text(re.compile("^The server did not answer at"))
+    told = page.locator("[data-checked]")
+    expect(told).to_contain_text(re.compile("^The server did not answer at"), timeout=SOON_MS)
     expect(page.locator(".article").first).to_be_visible()
+
+
+def test_a_text_is_followed_until_it_is_written(page: Page, reader: str, site: Site) -> None:
+    do(site, "queue('MSFT')")
+    page.goto("/tickers/MSFT/?tab=analyses")
+    progress, card = page.locator("[data-progress]"), page.locator("[data-card=basic]")
+    card.get_by_text("Inputs and formula").click()
+    expect(progress).to_have_text("New texts: 1 queued.", timeout=SOON_MS)
+
+    do(site, "begin('MSFT')")
+    expect(progress).to_have_text("New texts: 1 being written.", timeout=SOON_MS)
+    expect(card).to_contain_text("A new text is being written")
+
+    do(site, "end('MSFT', 'It is neither cheap nor dear.')")
+    expect(progress).to_have_text("All texts are up to date.", timeout=SOON_MS)
+    expect(card).to_contain_text("It is neither cheap nor dear.")
+    expect(card).to_contain_text("Reasoning by gpt-5-mini")
+    expect(card.get_by_role("rowheader", name="Price", exact=True)).to_be_visible()  # still open
+
+
+def test_refresh_answers_without_leaving_the_page_and_keeps_the_focus(page: Page, reader: str) -> None:
+    page.goto("/tickers/AAPL/?tab=analyses")
+    page.evaluate("window.isSamePage = true")
+
+    page.get_by_role("button", name="Refresh").click()
+
+    expect(page.locator("[data-toasts]")).to_contain_text("No language model is connected")
+    expect(page.get_by_role("button", name="Refresh")).to_be_focused()
+    assert page.evaluate("window.isSamePage")
 
 
 @pytest.mark.parametrize("context", [WITHOUT_SCRIPT], indirect=True)
@@ -157,6 +189,11 @@ def test_all_of_it_works_without_a_script(page: Page, reader: str) -> None:
     expect(page.get_by_role("heading", name="Q4 2030")).to_be_visible()
     page.get_by_text(re.compile("^Transcript, ")).click()
     expect(page.get_by_text("We had a strong quarter in every region").first).to_be_visible()
+
+    page.get_by_role("link", name="Analyses").click()
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_text("No language model is connected")).to_be_visible()
+    expect(page.locator("[data-card=dcf]")).to_contain_text("Comes with the Expert plan.")
 
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("region", name="Bars as a table")).to_be_visible()
