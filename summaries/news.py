@@ -108,7 +108,15 @@ def ingest(
     total = Ingested()
     for first in range(0, len(news), AT_ONCE):
         total += _ingest_some(news[first : first + AT_ONCE], terms)
+    _count(total)
     return total
+
+
+def _count(found: Ingested) -> None:
+    metrics.articles_loaded.inc(found.new)
+    metrics.articles_known.inc(found.known + found.updated)
+    for one in found.refusals:
+        metrics.articles_refused.labels(reason=one.why.name.lower()).inc()
 
 
 def _ingest_some(news: Sequence[News], terms: Terms) -> Ingested:

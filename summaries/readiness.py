@@ -127,7 +127,7 @@ def _queue_lines(now: datetime) -> Iterator[Line]:
     found = queue(now)
     if found.late:
         text = f"{found.late} orders have been due for long, of {found.waiting} that wait"
-        yield Line("summaries", Verdict.BAD, text, "A worker and beat must run.")
+        yield Line("summaries", Verdict.BAD, text, "A worker and beat must run, and the model must answer.")
     else:
         yield Line("summaries", Verdict.OK, f"{found.waiting} orders wait, none for long")
     if found.dead:
