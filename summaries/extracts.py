@@ -7,9 +7,9 @@ figures and most words that move a price. Nothing is reworded: a sentence is tak
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from summaries import sentiment
+from summaries import sentiment, unsafe
 from summaries.sentences import split
 
 # What a reader takes in at one glance; a longer sentence is cut at a word.
@@ -22,10 +22,8 @@ LEAD_CHARS = 450
 ENOUGH = 6
 # Of a longer text only the beginning is looked at.
 MOST_CHARS = 200_000
-# Whoever reads these cannot tell them from a sentence that somebody smuggled in.
-UNFIT = re.compile(
-    r"https?:|www\.|[<>{}|\\^`]|\]\(|\[\[|''|!\[|&\w+;|[\x00-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-)
+# What is left of markup in articles that were markup.
+LEFT_OVER = re.compile(r"[<>{}|\\^`]|\]\(|\[\[|''|&\w+;")
 FIGURE = re.compile(r"[$€£¥] ?\d|\d ?(?:%|percent|per cent)|\d (?:million|billion|trillion)\b|\d{4}")
 # Bare, a ticker of one or two letters is a word as often as not.
 BARE_LETTERS = 3
@@ -33,12 +31,12 @@ BARE_LETTERS = 3
 
 def fit(text: str) -> list[str]:
     """The sentences that may be shown, each once."""
-    found = dict.fromkeys(sentence for sentence in split(text[:MOST_CHARS]) if is_fit(sentence))
-    return [cut(sentence) for sentence in found]
+    found = dict.fromkeys(cut(sentence) for sentence in split(text[:MOST_CHARS]))
+    return [sentence for sentence in found if is_fit(sentence)]
 
 
 def is_fit(sentence: str) -> bool:
-    return len(sentence) >= SHORTEST and not UNFIT.search(sentence)
+    return len(sentence) >= SHORTEST and not LEFT_OVER.search(sentence) and not unsafe.fault(sentence)
 
 
 def cut(sentence: str, longest: int = LONGEST) -> str:
@@ -54,15 +52,15 @@ def lead(sentences: Sequence[str]) -> list[str]:
     return list(sentences[: LEAD if third else LEAD - 1])
 
 
-def best(sentences: Iterable[str], most: int = POINTS) -> list[str]:
-    """Those with most to say, in the order in which they stand; of equals the earlier ones."""
-    numbered = list(enumerate(sentences))
-    chosen = sorted(numbered, key=lambda one: (-weight(one[1]), one[0]))[:most]
-    return [sentence for _, sentence in sorted(chosen)]
-
-
 def weight(sentence: str) -> int:
     return 2 * len(FIGURE.findall(sentence)) + len(sentiment.weights_of(sentence))
+
+
+def best(sentences: Iterable[str], most: int = POINTS, weight_of: Callable[[str], int] = weight) -> list[str]:
+    """Those with most to say, in the order in which they stand; of equals the earlier ones."""
+    numbered = list(enumerate(sentences))
+    chosen = sorted(numbered, key=lambda one: (-weight_of(one[1]), one[0]))[:most]
+    return [sentence for _, sentence in sorted(chosen)]
 
 
 def named(symbols: Iterable[str], text: str) -> list[str]:

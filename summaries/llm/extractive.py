@@ -44,13 +44,13 @@ def _summary(item: Item) -> dict[str, Any]:
 
 
 def _earnings(item: Item) -> dict[str, Any]:
-    sentences = extracts.fit(item.text)
+    sentences = extracts.fit(reported.without_speakers(item.text))
     told = reported.statements(sentences)
     ahead = [sentence for sentence in told if reported.is_ahead(sentence)]
     past = [sentence for sentence in told if not reported.is_ahead(sentence)]
     metrics = reported.metrics(past)
     return {
-        "sentences": extracts.best(past or sentences, extracts.LEAD) or [extracts.cut(item.title)],
+        "sentences": reported.headlines(past or sentences, extracts.LEAD) or [extracts.cut(item.title)],
         "key_metrics": [{"name": metric.name, "value": metric.value} for metric in metrics],
         "guidance": extracts.best(ahead, GUIDANCE),
         "sentiment": _sentiment(item),
