@@ -14,6 +14,7 @@ from django.test import Client
 from core import clock
 from dashboard.news_page import PAGE, Place, host_of
 from dashboard.sentiment import Sentiment
+from marketdata import attention
 from summaries.kinds import EXTRACTIVE
 from summaries.models import Article
 from tests.factories import make_quote, make_subscription, make_ticker, make_user
@@ -67,6 +68,16 @@ def test_news_is_of_the_tickers_that_are_watched(client: Client, alice, apple) -
     assert headlines(client.get("/news/")) == ["Of both", "Of Apple"]
     assert headlines(client.get("/news/?all")) == ["Of IBM", "Of Microsoft", "Of both", "Of Apple"]
     assert headlines(client.get("/news/?ticker=msft")) == ["Of Microsoft", "Of both"]
+
+
+def test_whose_news_are_read_is_looked_at(client: Client, alice, apple) -> None:
+    make_ticker("MSFT")
+    attention.forget()
+
+    client.get("/news/")
+    assert attention.looked_at() == {"AAPL"}
+    client.get("/news/?ticker=MSFT", headers={"X-Fragment": "news"})
+    assert attention.looked_at() == {"AAPL", "MSFT"}
 
 
 def test_the_tickers_to_choose_from_are_ones_own_and_the_chosen_one(client: Client, alice, apple) -> None:
