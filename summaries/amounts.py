@@ -44,8 +44,8 @@ class Found:
     readings: list[Amount | Rank]
     is_plain_integer: bool = False
     """Digits alone, as a year is written."""
-    has_scale: bool = False
     scale: Fraction = Fraction(1)
+    has_unit_after: bool = False
 
 
 def _words(text: str) -> list[str]:
@@ -147,12 +147,14 @@ AMOUNT = re.compile(
     r"(?P<minus>(?<![\w.,)])[-−–]|(?<!\w)(?:minus|negative)\s)?"
     rf"(?:(?P<sign>{'|'.join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))})\s?(?P<minus2>[-−])?)?"
     rf"(?:(?P<digits>(?<![\d])(?:{_DIGITS}|\.\d{{1,12}}))|(?<!\w)(?P<spelt>{_SPELT})|(?<!\w)(?P<one>half\s+an?|half|an?)(?=[\s-]+(?:{_LONG_SCALES})\b))"
-    r"(?P<and_half>\s+and\s+a\s+half)?"
+    r"\+?(?P<and_half>\s+and\s+a\s+half)?"
     rf"(?:(?P<short>k|mn|mm|m|bn|b|tn|(?-i:T))(?![^\W_])|(?P<scale>(?:[\s-]*(?:{_LONG_SCALES})(?![^\W_])|\s(?:bn|mn|tn)\b){{1,2}}))?"
     rf"(?:[\s-]?(?:{'|'.join(f'({unit})' for unit in UNITS)}))?",
     re.IGNORECASE,
 )
 FIRST_UNIT = AMOUNT.groups - len(UNITS) + 1
+# "No. 2" is the second.
+NUMBERED = re.compile(r"(?:(?<!\w)no\.?|number|#)\s?$", re.IGNORECASE)
 # What joins two numbers that share a unit.
 JOINED = re.compile(
     r"\s*(?:-|–|—|to|and|or|,|through|versus|vs\.?|from|/)\s*(?:and|or|to)?\s*(?:about|over|nearly)?\s*"
@@ -246,13 +248,20 @@ def _amount(match: re.Match[str]) -> Found | None:
     if unit == "cent":
         value, unit = value / 100, "USD"
     digits = match.group("digits") or ""
+    readings = _signed(match, Amount(value, unit))
+    if (
+        not unit
+        and value.denominator == 1
+        and NUMBERED.search(match.string, max(0, match.start() - 8), match.start())
+    ):
+        readings.append(Rank(int(value)))
     return Found(
         match.start(),
         match.end(),
-        _signed(match, Amount(value, unit)),
+        readings,
         is_plain_integer=digits.isdigit() and not unit and scale == 1,
-        has_scale=scale != 1,
         scale=scale,
+        has_unit_after=(match.lastindex or 0) >= FIRST_UNIT,
     )
 
 
@@ -266,10 +275,11 @@ def _signed(match: re.Match[str], amount: Amount) -> list[Amount | Rank]:
 
 
 def _unit(match: re.Match[str]) -> str:
-    after = next((name for at, name in enumerate(UNIT_NAMES, FIRST_UNIT) if match.group(at)), "")
-    if sign := match.group("sign"):
-        return SIGNS[sign.upper()]
-    return after
+    after = UNIT_NAMES[last - FIRST_UNIT] if (last := match.lastindex or 0) >= FIRST_UNIT else ""
+    before = SIGNS[sign.upper()] if (sign := match.group("sign")) else ""
+    if before and after in HARD - {before}:
+        return f"{before} {after}"  # nobody knows what "$5 percent" is
+    return before or after
 
 
 def _scale(match: re.Match[str]) -> Fraction:
@@ -310,9 +320,9 @@ def _spelt(words: str) -> int:
 def _share(one: Found, other: Found) -> None:
     """What stands at one number of a range counts for both."""
     first, second = one.readings[0], other.readings[-1]
-    if not (isinstance(first, Amount) and isinstance(second, Amount)):
+    if not (isinstance(first, Amount) and isinstance(second, Amount)) or one.has_unit_after:
         return
-    scale = other.scale if not one.has_scale else Fraction(1)
+    scale = other.scale if one.scale == 1 else Fraction(1)
     unit = first.unit or second.unit
     if scale != 1 or unit != first.unit:
         one.readings.append(Amount(first.value * scale, unit))

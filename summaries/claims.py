@@ -41,18 +41,25 @@ TICKER = re.compile(
     r"|(?<![\w.])(?P<abroad>\d{3,6}\.[A-Z]{1,2})(?!\w)"
     r"|\((?P<single>[A-Z])\)"
 )
-CAPITALS = re.compile(r"(?<![\w&.'’-])[A-Z]{2,6}(?:[.-][A-Z]{1,2})?(?![\w&]|[-.][A-Z])")
+CAPITALS = re.compile(
+    r"(?<![\w&])(?<!\w[.'])(?:[A-Z]{2,6}(?:[.-][A-Z]{1,2}|&[A-Z]{1,3})?|[A-Z]&[A-Z]{1,3})(?![\w&]|[-.][A-Z])"
+)
+# "Millions" tell no number, but not that it was thousands.
+VAGUE = re.compile(
+    r"(?<!\w)(?:multi-?)?(hundred|thousand|million|billion|trillion|dozen)(?:s|aires?)?(?!\w)",
+    re.IGNORECASE,
+)
 # Capitals that a text may use though its source writes them in full. None is looked up.
 COMMON = frozenset(
     re.findall(
         r"[A-Z]+",
-        """CEO CFO COO CTO CIO US USA UK EU UN UAE AI IT PC TV PR HR IP VR AR ID OS IPO GDP CPI PMI EPS ETF ESG
-        SEC FTC DOJ FDA FAA FCC IRS EPA FED ECB IMF WTO OPEC NATO NYSE AMEX LSE TSX ASX NASDAQ DJIA EBIT
+        """CEO CFO COO CTO CIO US USA UK EU UN UAE AI IT PC TV PR HR IP VR AR ID OS IPO GDP CPI PMI EPS ETF
+        ESG SEC FTC DOJ FDA FAA FCC IRS EPA FED ECB IMF WTO OPEC NATO NYSE AMEX LSE TSX ASX NASDAQ DJIA EBIT
         EBITDA FCF GAAP IFRS PE ROE ROA ROI ROIC DCF PEG CAGR YOY QOQ TTM FY AM PM ET EST EDT PST PDT UTC
         GMT USD EUR GBP JPY CNY INR CHF KRW CAD AUD HKD RMB LLC LTD PLC INC AG SA NV SE OK NB PS AND OR NOT
         THE OF TO IN ON BY FOR AT IS NO""",
     )
-)
+) | {"R&D", "M&A", "P&L", "Q&A", "S&P"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,14 @@ class Symbol:
     text: str
 
 
-Reading = Amount | Rank | Moment | Period | Clock | Name | Symbol
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Thousands, millions: how many is not said."""
+
+    name: str
+
+
+Reading = Amount | Rank | Moment | Period | Clock | Name | Symbol | Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,11 @@ def _capitals(text: str) -> Iterator[Claim]:
             yield Claim(*found.span(), (Symbol(symbol(found.group())),))
 
 
+def _vague(text: str) -> Iterator[Claim]:
+    for found in VAGUE.finditer(text):
+        yield Claim(*found.span(), (Scale(found.group(1).lower()),))
+
+
 def _of(found: Iterable[amounts.Found]) -> Iterator[Claim]:
     for one in found:
         readings: list[Reading] = [*one.readings]
@@ -186,5 +205,6 @@ LOOKS: tuple[Callable[[str], Iterator[Claim]], ...] = (
     lambda text: _of(amounts.multiples(text)),
     lambda text: _of(amounts.amounts(text)),
     lambda text: _of(amounts.halves(text)),
+    _vague,
     _capitals,
 )

@@ -10,7 +10,10 @@ MONTHS = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
     "december",
 )  # fmt: skip
-NUMBERS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "one": 1, "two": 2, "three": 3, "four": 4}
+NUMBERS = {
+    "first": 1, "second": 2, "third": 3, "fourth": 4, "one": 1, "two": 2, "three": 3, "four": 4, "1st": 1, "2nd": 2,
+    "3rd": 3, "4th": 4,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ MONTH_ALONE = re.compile(
     r"|(?<=\blate\s)May|(?<=\bfrom\s)May|(?<=\bto\s)May)(?!\w)"
 )
 
-_WORD = r"first|second|third|fourth"
+_WORD = r"first|second|third|fourth|1st|2nd|3rd|4th"
 QUARTER = re.compile(
     rf"(?<!\w)(?:(?P<before>(?:19|20)\d\d)(?:'s)?\s+)?(?:Q\s?(?P<q>[1-4])|(?P<q2>[1-4])Q|quarter\s+(?P<q3>[1-4]|one|two|three|four)"
     rf"|(?P<word>{_WORD})(?:\s*(?:,|and|or|to)\s*(?:the\s+)?(?P<next>{_WORD}))?[\s-]+(?:fiscal|calendar|financial)?\s*quarters?)"
@@ -93,7 +96,7 @@ QUARTER = re.compile(
     re.IGNORECASE,
 )
 HALF_YEAR = re.compile(
-    rf"(?<!\w)(?:(?P<before>(?:19|20)\d\d)\s+)?(?:H(?P<q>[12])|(?P<q2>[12])H|(?P<word>first|second)[\s-]+half)"
+    rf"(?<!\w)(?:(?P<before>(?:19|20)\d\d)\s+)?(?:H(?P<q>[12])|(?P<q2>[12])H|(?P<word>first|second|1st|2nd)[\s-]+half)"
     rf"(?:(?P<glued>\d\d)(?!\d)|{_LATER})(?!\w)",
     re.IGNORECASE,
 )
@@ -141,8 +144,6 @@ def _day(found: re.Match[str]) -> Moments:
     days = [int(re.sub(r"\D", "", found.group("day")))]
     if last := found.group("next"):
         days.append(int(last))
-    if not all(1 <= day <= 31 for day in days):
-        return ()
     return tuple((Moment(_year(found), _month(name), day),) for day in days)
 
 

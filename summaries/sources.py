@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 from fractions import Fraction
 
-from summaries.amounts import CURRENCIES, HARD, PART, PERCENT, TIMES, Amount, Rank
-from summaries.claims import CAPITALS, MASK, Claim, Name, Reading, Symbol, claims, normal, symbol
+from summaries.amounts import CURRENCIES, HARD, PART, PERCENT, SCALES, TIMES, Amount, Rank
+from summaries.claims import CAPITALS, MASK, Claim, Name, Reading, Scale, Symbol, claims, normal, symbol
 from summaries.periods import Clock, Moment, Period
 
 # A number this large is the same one though its currency is not said again.
@@ -47,17 +48,19 @@ class Source:
         self.symbols = {symbol(found) for found in CAPITALS.findall(self.text)} | _spellings(symbols)
         self.words = frozenset(WORD.findall(self.text.lower()))
         self.initials = _initials(self.text)
+        self._falls = [found.start() for found in FALL.finditer(self.text)]
         for claim in claims(self.text):
             self._learn(claim)
         self.figures = _figures(facts)
 
     def _learn(self, claim: Claim) -> None:
-        near = self.text[max(0, claim.start - NEAR) : claim.end + NEAR]
+        at = bisect_left(self._falls, claim.start - NEAR)
+        is_near_fall = at < len(self._falls) and self._falls[at] < claim.end + NEAR
         for reading in claim.readings:
             match reading:
                 case Amount(value, unit):
                     self.amounts[value].add(unit)
-                    if value > 0 and FALL.search(near):
+                    if value > 0 and is_near_fall:
                         self.amounts[-value].add(unit)
                 case Rank(number):
                     self.ranks.add(number)
@@ -65,6 +68,8 @@ class Source:
                     self.names.add(text)
                 case Symbol(text):
                     self.symbols.add(text)
+                case Scale(name):
+                    self.names.add(name)
                 case _:
                     self._learn_time(reading)
 
@@ -90,9 +95,11 @@ class Source:
             case Amount(value):
                 return self._has(reading) or (falls and value > 0 and self._has(Amount(-value, reading.unit)))
             case Rank(number):
-                return number in self.ranks or "" in self.amounts.get(Fraction(number), ())
+                return number in self.ranks
             case Name(text):
                 return text in self.names
+            case Scale(name):
+                return name in self.names or any(abs(value) >= SCALES[name] for value in self.amounts)
             case Symbol(text):
                 return (
                     text in self.symbols or text in self.initials or (shouts and text.lower() in self.words)
@@ -128,7 +135,8 @@ class Source:
         if amount.unit in HARD:
             return False
         if amount.unit:
-            return "" in units
+            # Told without a unit, and not with another one.
+            return units - HARD == {""}
         return bool(units - HARD) or (abs(amount.value) >= LARGE and bool(units & CURRENCIES))
 
     def _has_figure(self, amount: Amount) -> bool:

@@ -19,7 +19,7 @@ LINK = re.compile(
     r"|(?<!\w)(?:java\s*script|vb\s*script|mailto|file|blob|view-source|tel)\s*:"
     r"|(?<!\w)data\s*:\s*(?:[a-z]+/[a-z]|[;,]|base64)"
     r"|(?:\[|\(|\{)\s*(?:\.|dot|at|@)\s*(?:\]|\)|\})"
-    r"|(?<![\w@])(?:[\w-]+[.。])+(?:[a-z]{2,}|xn--\w+)(?::\d+)?[/?#]\S"
+    r"|(?<![\w@-])(?:[\w-]+[.。])+(?:[a-z]{2,}|xn--\w+)(?::\d+)?[/?#]\S"
     r"|(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])"
     r"|\w@\w|\w\s@\s\w|(?<!\w)(?:0x[0-9a-f]{6,})",
     re.IGNORECASE,
@@ -52,8 +52,14 @@ BLOB = re.compile(r"[A-Za-z0-9+/=_-]{41,}")
 REPEATED = re.compile(r"(?<!\w)(\w+)(?:\W+\1){4,}(?!\w)", re.IGNORECASE)
 
 
+# None is read that is so long.
+LONGEST = 1000
+
+
 def fault(text: str) -> str:
     """Why a text may not be shown; empty if it may."""
+    if len(text) > LONGEST:
+        return "longer than a sentence"
     if not _is_visible(text):
         return "characters that nobody sees"
     folded = unicodedata.normalize("NFKC", text)
