@@ -39,6 +39,7 @@ from marketdata.providers.vendor import BULK_BUDGET_S, Vendor, whole
 
 # Ids of transcripts that are remembered, so that one is read with one request after its list was.
 MOST_IDS = 10_000
+YEARS = range(1990, 2101)
 Quarter = tuple[str, int, int]
 
 
@@ -131,7 +132,7 @@ def _news_of(symbol: str, row: Mapping[str, Any]) -> News | None:
 def _ids_of(symbol: str, body: Mapping[str, Any]) -> Iterator[tuple[Quarter, str]]:
     for row in rows_of(body["transcripts"]):
         year, quarter = whole(row.get("year")), whole(row.get("quarter"))
-        if year and quarter in {1, 2, 3, 4} and isinstance(row.get("id"), str):
+        if year and year in YEARS and quarter in {1, 2, 3, 4} and isinstance(row.get("id"), str):
             yield (symbol, year, quarter), row["id"]
 
 
@@ -141,7 +142,7 @@ def _call_of(wanted: Quarter, body: Mapping[str, Any]) -> EarningsCall:
     speeches = said(
         Speech(
             text(row["name"]),
-            "\n\n".join(part for part in row["speech"] if text(part)),
+            _spoken(row["speech"]),
             roles.get(row["name"], ""),
         )
         for row in rows_of(body["transcript"])
@@ -150,6 +151,11 @@ def _call_of(wanted: Quarter, body: Mapping[str, Any]) -> EarningsCall:
         raise NotFound(f"finnhub has no transcript of {symbol} {year} Q{quarter}")
     title = text(body.get("title")) or f"{symbol} Q{quarter} {year}"
     return EarningsCall(symbol, year, quarter, title, speeches, date_of(text(body.get("time"))[:10]))
+
+
+def _spoken(parts: Any) -> str:
+    """Paragraphs come as a list."""
+    return text(parts) if isinstance(parts, str) else "\n\n".join(part for part in parts if text(part))
 
 
 def _people(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

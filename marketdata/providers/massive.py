@@ -111,7 +111,7 @@ class Massive(Company):
         if not isinstance(body, dict):
             return Malformed("massive: the answer is no object")
         status = body.get("status")
-        if status in {"OK", "DELAYED"}:
+        if str(status) in {"OK", "DELAYED"}:
             return None
         return refusal_of(status, str(body.get("error") or body.get("message") or ""), self.retry_at(answer))
 
