@@ -54,6 +54,7 @@ app.conf.beat_schedule = {
     "hand in what may wait until tomorrow": {"task": "summaries.send_overnight", "schedule": 600.0},
     "fetch what models answered overnight": {"task": "summaries.collect_overnight", "schedule": 300.0},
     "give up calls of models that nobody waits for": {"task": "summaries.lose_calls", "schedule": 60.0},
+    "try once more what models had no use of": {"task": "summaries.revive", "schedule": 3_600.0},
     "look when models end": {"task": "summaries.check_models", "schedule": 86_400.0},
     "delete old articles, orders and calls": {"task": "summaries.delete_old", "schedule": 3_600.0},
     "end streamed tickers whose time is over": {"task": "subscriptions.end_expired", "schedule": 60.0},

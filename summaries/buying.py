@@ -167,7 +167,10 @@ def _after_error(claim: Claim, error: ModelError) -> None:
 def _buy_items(claim: Claim, before: breakers.Reading) -> None:
     question = question_of(claim)
     reservation, answer, took_ms = _ask(claim, question, before)
-    finish(claim, question, reservation.call, answer, took_ms)
+    if finish(claim, question, reservation.call, answer, took_ms) or len(claim.orders) == 1:
+        breakers.succeeded(breaker_name(), before)
+    else:  # nothing of many was of use: that is the model, not what it was asked about
+        breakers.failed(breaker_name())
 
 
 def question_of(claim: Claim) -> Question:
@@ -176,8 +179,8 @@ def question_of(claim: Claim) -> Question:
     return matter.question_of(claim.task, items, matter.persona_of(claim.orders[0]))
 
 
-def finish(claim: Claim, question: Question, call: ModelCall, answer: Answer, took_ms: int) -> None:
-    """Keep what is good, have the rest asked again, and settle the call, in one transaction."""
+def finish(claim: Claim, question: Question, call: ModelCall, answer: Answer, took_ms: int) -> int:
+    """Keep what is good, have the rest asked again, and settle the call, in one transaction; how many were good."""
     checked = _checked(answer, question)
     with transaction.atomic():
         mine = orders.are_ours(claim.orders)
@@ -191,6 +194,7 @@ def finish(claim: Claim, question: Question, call: ModelCall, answer: Answer, to
         _settle(call, answer, len(good), len(claim.orders), took_ms)
         orders.done(good)
         orders.failed(bad, _why(answer, checked))
+    return len(good)
 
 
 def _checked(answer: Answer, question: Question) -> dict[str, Checked]:
@@ -227,6 +231,7 @@ def _buy_call(claim: Claim, before: breakers.Reading) -> None:
         item = matter.merged(whole, drafts)
     question = matter.question_of(claim.task, [item])
     reservation, answer, took_ms = _ask(claim, question, before)
+    breakers.succeeded(breaker_name(), before)
     draft = batching.read(answer.text, question).found.get(item.id)
     # Against the whole call, not against what was made of its parts.
     checked = grounding.check(draft, whole, prompt=prompts.text(claim.task, "")) if draft else None
@@ -246,6 +251,7 @@ def _ask_part(claim: Claim, part: Item, before: breakers.Reading) -> EarningsDra
     """Raises _Useless; what came before is paid for in vain then."""
     question = matter.question_of(claim.task, [part])
     reservation, answer, took_ms = _ask(claim, question, before)
+    breakers.succeeded(breaker_name(), before)
     checked = _checked(answer, question).get(part.id)
     draft = checked.draft if checked is not None else None
     _settle(reservation.call, answer, int(draft is not None), 1, took_ms)
@@ -276,7 +282,6 @@ def _ask(claim: Claim, question: Question, before: breakers.Reading) -> tuple[Re
         )  # fmt: skip
         metrics.model_calls.labels(task=claim.task.value, outcome=error.outcome.value).inc()
         raise
-    breakers.succeeded(breaker_name(), before)
     return reservation, answer, _ms_since(began)
 
 

@@ -47,6 +47,9 @@ KEPT_FOR = timedelta(hours=24)
 WORTH_CHARS = 200
 # Whoever is willing to wait for it may have a dead order tried again after so long.
 DEAD_FOR = timedelta(hours=1)
+# By itself it is tried again once, a few at a time.
+REVIVED_WITHIN = timedelta(days=3)
+REVIVED_AT_ONCE = 50
 CLAIM_LOCK = 0x4F54_0001
 
 
@@ -332,6 +335,20 @@ def retry(ids: Collection[int]) -> int:
     resting = there.filter(state=OrderState.QUEUED, not_before__gt=now).update(not_before=now)
     wake()
     return dead + resting
+
+
+def revive() -> int:
+    """Once, after an hour: what a model that wrote nonsense for a while had no use of may go well with it now."""
+    now = clock.now()
+    dead = Order.objects.filter(state=OrderState.DEAD, claims__lte=MOST_FAILURES)
+    lately = dead.filter(done_at__lt=now - DEAD_FOR, done_at__gt=now - REVIVED_WITHIN).order_by("-done_at")
+    ids = list(lately.values_list("pk", flat=True)[:REVIVED_AT_ONCE])
+    revived = Order.objects.filter(pk__in=ids, state=OrderState.DEAD).update(
+        state=OrderState.QUEUED, failures=MOST_FAILURES - 1, is_alone=True, not_before=now, done_at=None
+    )
+    if revived:
+        wake()
+    return revived
 
 
 # --- asking for somebody who buys

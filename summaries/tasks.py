@@ -4,7 +4,7 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from core import clock
-from summaries import analyses, buying, news, overnight, spending, sunset, transcripts, upkeep
+from summaries import analyses, buying, news, orders, overnight, spending, sunset, transcripts, upkeep
 
 
 # Asked for with each commit that orders something; beat only makes good what was lost.
@@ -57,6 +57,11 @@ def collect_overnight() -> None:
 @shared_task(name="summaries.lose_calls", expires=60)
 def lose_calls() -> None:
     spending.lose_old(clock.now())
+
+
+@shared_task(name="summaries.revive", expires=3_600)
+def revive() -> None:
+    orders.revive()
 
 
 @shared_task(name="summaries.check_models", expires=3_600)

@@ -9,7 +9,7 @@ from django.db import connections
 
 from core import clock
 from marketdata.providers import breakers
-from summaries import buying, modelbook, orders, parts, storing
+from summaries import buying, orders, parts, storing
 from summaries.drafts import EarningsDraft
 from summaries.kinds import EXTRACTIVE, Lane, OrderState, Outcome
 from summaries.llm import registry
@@ -24,6 +24,7 @@ from tests.summaries.making import (
     envelope,
     grounded_item,
     honest,
+    price,
     transcript,
 )
 
@@ -39,7 +40,7 @@ def alone(monkeypatch):
 
 @pytest.fixture
 def model():
-    modelbook.load()
+    price("gpt-5-mini", "gpt-5-nano")
     found = ScriptedModel()
     with registry.override(found, ScriptedModel("gpt-5-nano")):
         yield found
@@ -218,6 +219,27 @@ def test_a_server_that_stays_down_is_found_out_by_one_call_at_a_time(model, monk
 
     assert len(model.asked) == breakers.FAIL_MAX
     assert buying.run(5) == 0
+
+
+def test_a_model_that_writes_nonsense_about_many_is_left_alone_for_a_while(model):
+    orders.want_summaries(articles(60))
+    model.script = lambda _: "lorem ipsum"
+
+    for _ in range(breakers.FAIL_MAX):
+        Order.objects.filter(is_alone=True).update(state=OrderState.DEAD)
+        buying.buy(orders.claim(), breakers.Reading(breakers.State.CLOSED))
+
+    assert breakers.reading(buying.breaker_name()).state is breakers.State.OPEN
+
+
+def test_one_article_of_which_nothing_comes_stops_nobody(model):
+    orders.want_summaries(articles(5), lane=Lane.INTERACTIVE)
+    Order.objects.update(is_alone=True)
+    model.script = lambda _: "lorem ipsum"
+
+    buy_all()
+
+    assert breakers.reading(buying.breaker_name()).state is breakers.State.CLOSED
 
 
 @pytest.mark.django_db(transaction=True)

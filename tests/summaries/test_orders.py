@@ -278,3 +278,17 @@ def test_a_dead_order_is_tried_again_for_whoever_waits_an_hour_later(later):
     later(minutes=61)
     orders.want_summaries([one], lane=Lane.INTERACTIVE)
     assert states() == [OrderState.QUEUED]
+
+
+def test_what_was_given_up_is_tried_once_more_by_itself_an_hour_later(later):
+    orders.want_summaries([article()], lane=Lane.INTERACTIVE)
+    orders.failed(orders.claim().orders, "of no use")
+    orders.failed(orders.claim().orders, "of no use")
+    assert orders.revive() == 0
+
+    later(minutes=61)
+    assert orders.revive() == 1
+    orders.failed(orders.claim().orders, "of no use")
+
+    later(minutes=61)
+    assert (orders.revive(), states()) == (0, [OrderState.DEAD])
