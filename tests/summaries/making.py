@@ -7,15 +7,16 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
 from core import clock
-from marketdata.models import Ticker
+from marketdata.models import Price, Ticker
 from summaries.cleaning import content_hash
 from summaries.kinds import Task
 from summaries.llm.base import Answer, Finish, ModelError, Question, Usage
-from summaries.models import Article, Transcript
+from summaries.models import Article, ModelEntry, Transcript
 
 _numbers = count(1)
 WORDS = [
@@ -27,6 +28,16 @@ WORDS = [
 def ticker(symbol: str = "AAPL") -> Ticker:
     found, _ = Ticker.objects.get_or_create(symbol=symbol, defaults={"name": f"{symbol} Inc."})
     return found
+
+
+def price(*names: str) -> None:
+    """Models that may be asked: what a thousand tokens cost, in, cached and out."""
+    units = {"ktoken_in": "0.00025", "ktoken_cached": "0.000025", "ktoken_out": "0.002"}
+    begin = clock.now() - timedelta(days=400)
+    for name in names:
+        ModelEntry.objects.get_or_create(name=name, defaults={"vendor": "openai"})
+        for unit, usd in units.items():
+            Price.objects.create(provider="openai", plan=name, unit=unit, usd=Decimal(usd), valid_from=begin)
 
 
 def body(number: int) -> str:
