@@ -60,10 +60,11 @@ class PriceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         help_texts = {
-            "provider": "Its name as in MARKETDATA_PROVIDERS, in small letters: alpaca.",
-            "plan": "As in <PROVIDER>_PLAN: basic. Empty: every plan.",
-            "endpoint": "As in the list of provider calls: quotes, bars_1day. Empty: every endpoint.",
-            "unit": "What is counted; a monthly fee is a line per month.",
+            "provider": "Its name as in MARKETDATA_PROVIDERS, in small letters: alpaca. Of models: LLM_VENDOR.",
+            "plan": "As in <PROVIDER>_PLAN: basic. Of a language model: its name. Empty: every plan.",
+            "endpoint": "As in the list of provider calls: quotes, bars_1day. Of language models overnight: batch. "
+            "Empty: every endpoint.",
+            "unit": "What is counted; a monthly fee is a line per month. A ktoken is a thousand tokens.",
             "usd": "For one unit. 0 is free; without a line a call is unpriced.",
         }
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -522,6 +523,28 @@ def test_a_crowd_that_never_settles_is_granted_exactly_what_fits(settings, named
 
     assert sum(at_once(12, takes)) == 40
     assert counted() == MOST_FEMTO * 40
+
+
+@together
+def test_in_a_crowd_every_lane_and_tier_keeps_its_own_limit(settings, named) -> None:
+    prices_and_model(named, MOST)
+    settings.LLM_BUDGET_USD = Decimal(MOST_FEMTO * 100).scaleb(-15)
+    limits = {("lane", "overnight"): 5, ("lane", "minutes"): 12, ("tier", "free"): 7}
+    for (scope, name), calls in limits.items():
+        usd = (Decimal(MOST_FEMTO * calls).scaleb(-15) + Decimal("0.0001")).quantize(Decimal("0.0001"))
+        budget(BudgetScope(scope), name, str(usd))
+
+    def takes(index: int) -> None:
+        random = Random(index)
+        for _ in range(12):
+            with suppress(OverBudget):
+                reserved(random.choice(list(Lane)), random.choice(["", "free", "pro"]))
+
+    at_once(10, takes)
+
+    used = {(one.scope, one.name): one.used_femto // MOST_FEMTO for one in standing()}
+    assert used.pop(("day", "")) == ModelCall.objects.count()
+    assert used == limits
 
 
 @together
