@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
@@ -62,8 +63,8 @@ class WrittenBy(admin.SimpleListFilter):
     parameter_name = "model"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        known = ModelEntry.objects.order_by("name").values_list("name", flat=True)
-        return [(EXTRACTIVE, "None: extractive"), *((name, name) for name in known)]
+        known = {settings.LLM_MODEL, *ModelEntry.objects.values_list("name", flat=True)}
+        return [(EXTRACTIVE, "None: extractive"), *((name, name) for name in sorted(known))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(model=self.value()) if self.value() else queryset
@@ -121,6 +122,22 @@ def listed(links: Iterable[object]) -> str:
 
 def ticker_link(ticker: Ticker) -> str:
     return link_to("marketdata_ticker_change", ticker.symbol, ticker.pk)
+
+
+def short(text: str, most: int = 70) -> str:
+    """So much of a long line as a list has room for."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def time_column(field: str, description: str) -> Any:
+    """Of a list: to the minute, in UTC, in as little room as it takes."""
+
+    @admin.display(description=description, ordering=field)
+    def column(row: Model) -> str:
+        moment: datetime | None = getattr(row, field)
+        return NONE if moment is None else f"{moment:%Y-%m-%d %H:%M}"
+
+    return column
 
 
 def percent(part: int | None, of: int | None) -> str:

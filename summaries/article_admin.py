@@ -24,9 +24,11 @@ from summaries.admin_words import (
     order_words,
     orders_of,
     paragraphs,
+    short,
     source_link,
     texts_of,
     ticker_link,
+    time_column,
 )
 from summaries.kinds import EXTRACTIVE, OrderState
 from summaries.models import Article, EarningsSummary, Order, Summary, Transcript
@@ -140,7 +142,8 @@ def forget_models_texts(rows: Sequence[Article] | Sequence[Transcript]) -> None:
 @admin.register(Article)
 class ArticleAdmin(WithTexts):
     list_display = [
-        "headline", "symbols", "published_at", "source", "written", "waits", "licence", "is_fictional", "provider",
+        "title", "symbols", time_column("published_at", "Published (UTC)"), "source", "written", "waits",
+        "is_fictional", "provider",
     ]  # fmt: skip
     list_filter = [Written, "is_fictional", "provider", "published_at"]
     search_help_text = "A symbol, in any spelling, or words of the headline"
@@ -190,6 +193,10 @@ class ArticleAdmin(WithTexts):
             Summary.objects.filter(article__in=ids).delete()
             Article.objects.filter(pk__in=ids).update(text="")
         messages.success(request, f"{len(ids)} withdrawn.")
+
+    @admin.display(description="Headline", ordering="headline")
+    def title(self, row: Article) -> str:
+        return short(row.headline)
 
     @admin.display(description="Tickers")
     def symbols(self, row: Article) -> str:

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from core import clock
 from marketdata.admin import link_to
-from summaries.admin_words import NONE, FoundBySymbol, WrittenBy, choices, usd
+from summaries.admin_words import NONE, FoundBySymbol, WrittenBy, choices, time_column, usd
 from summaries.kinds import Lane, Outcome, Task
 from summaries.models import ModelCall
 
@@ -68,7 +68,8 @@ def _has_time(params: dict[str, Any]) -> bool:
 class ModelCallAdmin(FoundBySymbol[ModelCall]):
     change_list_template = "admin/summaries/modelcall/change_list.html"
     list_display = [
-        "at", "model", "task", "outcome", "cost", "tokens", "items", "lane", "tier", "took", "names", "error",
+        time_column("at", "At (UTC)"), "model", "task", "outcome", "cost", "tokens_in", "tokens_out", "items",
+        "lane", "tier", "took", "names", "error",
     ]  # fmt: skip
     list_filter = [
         Trouble, WrittenBy, choices("task", "task", Task), choices("lane", "lane", Lane),
@@ -98,10 +99,14 @@ class ModelCallAdmin(FoundBySymbol[ModelCall]):
         most = "at most " if call.outcome == Outcome.OPEN.value else ""
         return f"{most}{usd(call.counted_femto)}"
 
-    @admin.display(description="Tokens")
-    def tokens(self, call: ModelCall) -> str:
-        cached = f" ({call.cached_tokens:,} cached)" if call.cached_tokens else ""
-        return f"{call.input_tokens:,}{cached} in, {call.output_tokens:,} out"
+    @admin.display(description="In (cached)", ordering="input_tokens")
+    def tokens_in(self, call: ModelCall) -> str:
+        cached = f" ({call.cached_tokens:,})" if call.cached_tokens else ""
+        return f"{call.input_tokens:,}{cached}"
+
+    @admin.display(description="Out", ordering="output_tokens")
+    def tokens_out(self, call: ModelCall) -> str:
+        return f"{call.output_tokens:,}"
 
     @admin.display(description="Items")
     def items(self, call: ModelCall) -> str:

@@ -271,8 +271,7 @@ class BudgetAdmin(ModelAdmin[Budget]):
     change_list_template = "admin/summaries/budget/change_list.html"
     form = BudgetForm
     list_display = [
-        "of_what", "limit", "spent", "open_calls", "used", "step", "warn_percent", "cheaper_percent",
-        "cached_only_percent",
+        "of_what", "limit", "spent", "open_calls", "used", "step", "steps",
     ]  # fmt: skip
     readonly_fields = ["spent", "open_calls", "used", "step"]
     show_full_result_count = False
@@ -295,6 +294,10 @@ class BudgetAdmin(ModelAdmin[Budget]):
     @admin.display(description="A day", ordering="usd_per_day")
     def limit(self, row: Budget) -> str:
         return f"${row.usd_per_day.normalize():,f}"
+
+    @admin.display(description="Warned, cheaper, no renewals from")
+    def steps(self, row: Budget) -> str:
+        return f"{row.warn_percent}, {row.cheaper_percent}, {row.cached_only_percent} %"
 
     @admin.display(description="Spent today")
     def spent(self, row: Budget) -> str:

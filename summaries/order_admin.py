@@ -17,7 +17,7 @@ from core import clock
 from core.admin import ReadOnlyAdmin
 from marketdata.admin import link_to
 from summaries import orders
-from summaries.admin_words import NONE, FoundBySymbol, age, choices, usd
+from summaries.admin_words import NONE, FoundBySymbol, age, choices, short, usd
 from summaries.kinds import Lane, OrderState, Task
 from summaries.models import ModelCall, Order, RemoteBatch
 
@@ -40,6 +40,11 @@ class Standing(admin.SimpleListFilter):
             ("all", "All, also those that are done"),
         ]
 
+    def choices(self, changelist: Any) -> Any:
+        """The first one is what is shown unasked."""
+        first, *others = super().choices(changelist)
+        return [{**first, "display": "To be done"}, *others]
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
         wanted = self.value()
         queued = queryset.filter(state=OrderState.QUEUED.value)
@@ -54,10 +59,7 @@ class Standing(admin.SimpleListFilter):
 
 @admin.register(Order)
 class OrderAdmin(FoundBySymbol[Order]):
-    list_display = [
-        "id", "state", "about", "names", "task", "lane", "waits", "failures", "last_error", "alone", "tier",
-        "not_before",
-    ]  # fmt: skip
+    list_display = ["id", "state", "about", "task", "lane", "waits", "failures", "last_error", "names"]
     list_filter = [
         Standing,
         choices("task", "task", Task),
@@ -110,7 +112,7 @@ class OrderAdmin(FoundBySymbol[Order]):
     @admin.display(description="About")
     def about(self, order: Order) -> str:
         if order.article:
-            return link_to("summaries_article_change", order.article.headline, order.article_id)
+            return link_to("summaries_article_change", short(order.article.headline), order.article_id)
         if order.transcript:
             return link_to("summaries_transcript_change", order.transcript.title, order.transcript_id)
         if order.analysis:

@@ -19,12 +19,15 @@ from summaries.admin_words import (
     paragraphs,
     percent,
     points,
+    short,
     table,
     ticker_link,
+    time_column,
 )
 from summaries.kinds import EXTRACTIVE
 from summaries.models import Analysis, Article, EarningsSummary, Summary
 
+MADE = time_column("created_at", "On (UTC)")
 GROUNDING: Any = ("Grounding", {"fields": ["grounded_share", "dropped", "prompt_version", "created_at"]})
 
 
@@ -60,7 +63,7 @@ class TextAdmin(FoundBySymbol[Any]):
     def beginning(self, row: Any) -> str:
         """Of the first sentence."""
         first = row.sentences[0] if row.sentences else NONE
-        return first if len(first) <= 100 else f"{first[:99]}…"
+        return short(first, 100)
 
 
 @admin.register(Summary)
@@ -73,7 +76,7 @@ class SummaryAdmin(TextAdmin):
         "by",
         "grounded_share",
         "dropped",
-        "created_at",
+        MADE,
     ]
     search_help_text = "A symbol, in any spelling, or words of the headline"
     fieldsets = [
@@ -92,7 +95,7 @@ class SummaryAdmin(TextAdmin):
 
     @admin.display(description="Article", ordering="article")
     def headline(self, row: Summary) -> str:
-        return link_to("summaries_article_change", row.article.headline, row.article_id)
+        return link_to("summaries_article_change", short(row.article.headline), row.article_id)
 
     @admin.display(description="Key points")
     def key_points_text(self, row: Summary) -> str:
@@ -105,7 +108,7 @@ class SummaryAdmin(TextAdmin):
 
 @admin.register(EarningsSummary)
 class EarningsSummaryAdmin(TextAdmin):
-    list_display = ["id", "call", "beginning", "sentiment", "by", "grounded_share", "dropped", "created_at"]
+    list_display = ["id", "call", "beginning", "sentiment", "by", "grounded_share", "dropped", MADE]
     fieldsets = [
         (None, {"fields": ["call", "text", "metrics", "outlook", "sentiment", "model"]}),
         GROUNDING,
@@ -141,7 +144,7 @@ class AnalysisAdmin(TextAdmin):
         "by",
         "grounded_share",
         "dropped",
-        "created_at",
+        MADE,
     ]
     list_filter = ["persona", WrittenBy, Grounding, "created_at"]
     list_select_related = ["ticker"]

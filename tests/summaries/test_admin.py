@@ -211,7 +211,7 @@ def test_an_article_says_who_wrote_of_it_and_what_still_waits(client, staff):
     shown = text_of(client, "article")
     detail = text_of(client, "article", article.pk)
 
-    assert f"AAPL , MSFT Nov. 21, 2026, noon The Daily {MODEL}, {EXTRACTIVE} dead, 2 failed" in shown
+    assert f"AAPL , MSFT 2026-11-21 12:00 The Daily {MODEL}, {EXTRACTIVE} dead, 2 failed" in shown
     assert f"{MODEL} 2026-11-21 12:00 UTC 75.0 % of 4 0" in detail
     assert "dead, 2 failed minutes 2026-11-21 12:00 UTC the model refused" in detail
 
@@ -448,8 +448,8 @@ def test_a_budget_shows_what_is_used_today_and_what_that_means(client, staff):
 
     shown = text_of(client, "budget")
 
-    assert "Everything $0.01 $0.003000 $0.001000 40.0 % everything 80 90 95" in shown
-    assert "A lane minutes $0.004 $0.003000 $0.001000 100.0 % nothing 80 90 95" in shown
+    assert "Everything $0.01 $0.003000 $0.001000 40.0 % everything 80, 90, 95 %" in shown
+    assert "A lane minutes $0.004 $0.003000 $0.001000 100.0 % nothing 80, 90, 95 %" in shown
 
 
 def test_without_a_row_the_budget_of_the_settings_is_shown(client, staff, settings):
