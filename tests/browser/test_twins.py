@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from playwright.sync_api import Page
 
 from dashboard import formats
+from dashboard.moments import ago_words
 from dashboard.phases import payload_of
 from dashboard.rows import age_of, row_of
 from marketdata.calendar import NEW_YORK
@@ -74,6 +75,19 @@ def test_volumes_ages_and_days_are_written_alike(page: Page) -> None:
     assert twin(page, "volume", VOLUMES) == [formats.volume(value) for value in VOLUMES]
     assert twin(page, "age", AGES_MS) == [formats.age(timedelta(milliseconds=ms)) for ms in AGES_MS]
     assert twin(page, "day", [day.isoformat() for day in DAYS]) == [formats.day(day) for day in DAYS]
+
+
+AGO = """async (ages) => {
+  const { agoWords } = await import("/static/js/ages.js");
+  return ages.map(agoWords);
+}"""
+
+
+def test_how_long_ago_is_written_alike(page: Page) -> None:
+    page.goto("/credits/")
+    now = datetime.now(UTC)
+
+    assert page.evaluate(AGO, AGES_MS) == [ago_words(now - timedelta(milliseconds=ms), now) for ms in AGES_MS]
 
 
 AGE = """async ([payload, market, moments]) => {

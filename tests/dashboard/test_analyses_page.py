@@ -180,13 +180,14 @@ def test_real_figures_are_not_marked(client: Client, alice, acme) -> None:
 def test_a_style_that_knows_too_little_has_no_score(client: Client, alice) -> None:
     alice.tier = "expert"
     alice.save()
-    make_company(symbol="ACME", fcf_ttm=Decimal(-1))
+    ticker = make_company(symbol="ACME", fcf_ttm=Decimal(-1))
+    why = analyses.look(ticker, [Persona.DCF], clock.now()).cards[0].sentences
 
     answer = card(client.get(TAB), Persona.DCF)
 
     assert "No score" in answer
     assert "score-bar" not in answer
-    assert "More cash flowed out than in" in answer
+    assert [one in answer for one in why] == [True]
 
 
 def test_without_figures_the_tab_says_what_is_missing(client: Client, alice) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import html
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.conf import settings
+from django.db import OperationalError
 from django.test import Client
 
 from core import clock
+from dashboard.moments import ago_words, zone_name, zone_of
 from dashboard.news_page import PAGE, Place, host_of
 from dashboard.sentiment import Sentiment
 from marketdata import attention
+from summaries import news
 from summaries.kinds import EXTRACTIVE
 from summaries.models import Article
 from tests.factories import make_quote, make_subscription, make_ticker, make_user
@@ -297,6 +300,23 @@ def test_a_sentiment_is_a_word_a_number_and_a_bar_from_the_middle(
     assert (found.left, found.width) == (left, width)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "just now"), (59, "just now"), (60, "1 min ago"), (7_500, "2 h ago"), (200_000, "2 days ago")],
+)
+def test_how_long_ago_something_was_is_told_in_words(seconds: int, words: str) -> None:
+    now = clock.now()
+
+    assert ago_words(now - timedelta(seconds=seconds), now).replace(THIN, " ") == words
+
+
+def test_a_zone_is_named_as_people_there_name_it() -> None:
+    at = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+    zones = ("America/New_York", "Europe/Berlin", "UTC", "America/Sao_Paulo")
+
+    assert [zone_name(at, zone_of(zone)) for zone in zones] == ["EST", "CET", "UTC", "UTC-03"]
+
+
 # --- where there is nothing
 
 
@@ -318,6 +338,17 @@ def test_behind_the_oldest_there_is_nothing(client: Client, alice, apple) -> Non
     place = Place.of(make_article("One", apple))
 
     assert "Nothing older" in text(client.get("/news/", {"before": str(place)}))
+
+
+def test_without_a_database_the_page_is_the_usual_one(monkeypatch, client: Client, alice) -> None:
+    def away(symbols):
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr(news, "latest", away)
+
+    answer = client.get("/news/?all")
+
+    assert (answer.status_code, "Retry-After" in answer.headers) == (503, True)
 
 
 # --- the tab of a ticker
