@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -13,11 +14,16 @@ from alerts.states import state_of
 from core import clock
 from dashboard import demo, demo_alerts
 from dashboard.management.commands.loaddemo import table
+from marketdata import fundamentals
+from marketdata.errors import NotFound
 from marketdata.lookup import get_quotes
 from marketdata.models import Ticker
+from marketdata.providers import registry
 from marketdata.quotes import NoQuote, Reason
 from subscriptions.watchlist import count, watched
+from summaries.models import Article, Transcript
 from tests.factories import make_user
+from tests.providers import Scripted
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +92,33 @@ def test_without_prices_there_are_no_alerts(monkeypatch):
 
     assert "free@example.com" in run()
     assert Alert.objects.count() == 0
+
+
+def test_there_is_something_to_read_and_figures_to_analyse():
+    run()
+
+    assert (Article.objects.count(), Transcript.objects.count()) == (30, 3)
+    assert {known.simulated for known in fundamentals.of(["AAPL", "MSFT", "KO"]).values()} == {True}
+
+
+class Asked(Scripted):
+    def __init__(self) -> None:
+        super().__init__()
+        self.capabilities = replace(self.capabilities, fundamentals=True)
+        self.asked_for: list[str] = []
+
+    async def fetch_fundamentals(self, symbol):
+        self.asked_for.append(symbol)
+        raise NotFound
+
+
+def test_figures_of_a_real_vendor_are_left_to_the_daily_round():
+    vendor = Asked()
+
+    with registry.override(vendor):
+        run()
+
+    assert vendor.asked_for == []
 
 
 def test_the_printed_passwords_are_the_right_ones_and_new_each_time():

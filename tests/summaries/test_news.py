@@ -329,9 +329,11 @@ def test_an_article_that_is_being_bought_just_now_is_not_edited(transactional_db
     thread.start()
     assert claimed.wait(30)
     found = news.ingest([edited(one)], "telling")
+    nobody_waited = thread.is_alive()
     done.set()
     thread.join()
 
+    assert nobody_waited
     assert counts(found) == (1, 0, 0, 0)
     assert Article.objects.order_by("pk").first().text == body(1)
 

@@ -218,6 +218,14 @@ def test_a_simulated_provider_tells_fiction(provider):
     assert Transcript.objects.get().is_fictional
 
 
+def test_a_call_that_another_process_has_bought_meanwhile_is_not_bought_again(provider):
+    provider.calls = [call()]
+    transcripts.keep(call(), "other")
+
+    assert not transcripts._buy("AAPL", 2026, 1)
+    assert provider.call_requests == []
+
+
 def test_ten_processes_buy_a_call_once(provider):
     provider.calls = [call(quarter=quarter) for quarter in (1, 2, 3)]
     at_once = threading.Barrier(10)
