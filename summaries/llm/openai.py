@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -167,6 +168,8 @@ def calling(
         return connection.do(work, timeout_s)
     except (TimeoutError, httpx2.TimeoutException):
         failed = ModelError(f"no answer within {timeout_s:g} s", Outcome.DOWN, usage=most)
+    except CancelledError:
+        failed = ModelError("the connection was closed by us", Outcome.DOWN, usage=most)
     except openai.APIConnectionError as error:
         failed = _unreached(error, most)
     except openai.APIStatusError as error:
@@ -177,8 +180,8 @@ def calling(
         failed = ModelError("the answer broke off", Outcome.CUT, usage=most)
     except openai.OpenAIError:
         failed = ModelError("the answer cannot be read", Outcome.USELESS, usage=most)
-    # Not from it: its text has the address.
-    raise failed from None
+    # Out here, where it has no context: theirs holds the address.
+    raise failed
 
 
 def _unreached(error: Exception, most: Usage) -> ModelError:

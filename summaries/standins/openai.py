@@ -46,6 +46,8 @@ class OpenAIStandIn:
         self.asked: list[Asked] = []
         self.batches = Batches(self)
         self.port = 0
+        self.has_asked = threading.Event()
+        """Set when a question has arrived; who waits for the next one clears it."""
         self.closing = threading.Event()
         self._faults: deque[Fault | None] = deque()
         self._always: tuple[Fault, ...] = ()
@@ -100,6 +102,7 @@ class OpenAIStandIn:
     def note(self, asked: Asked) -> None:
         with self._lock:
             self.asked.append(asked)
+        self.has_asked.set()
 
     def complete(self, body: Mapping[str, Any], fault: Fault | None) -> Completion:
         with self._lock:

@@ -194,6 +194,19 @@ def test_a_closed_connection_is_opened_anew(make):
     assert list(entries_of(model.ask(question("ford"), timeout_s=PATIENCE_S))) == ["ford"]
 
 
+def test_who_waits_while_the_connection_is_closed_is_told(make, standin):
+    model, standin.slow_s = make(), PATIENCE_S
+    standin.fail(Fault.SLOW)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(model.ask, question("ibm"), timeout_s=PATIENCE_S)
+        assert standin.has_asked.wait(PATIENCE_S)
+        openai_connection.close()
+
+        error = asking.exception(PATIENCE_S)
+
+    assert (type(error), error.outcome) == (ModelError, Outcome.DOWN)
+
+
 def test_nothing_of_key_address_or_question_is_logged(make, standin, caplog):
     caplog.set_level(logging.INFO)
 
