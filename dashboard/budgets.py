@@ -12,7 +12,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from dashboard.cost_rows import NANO, usd
+from dashboard.cost_rows import NANO, decimals_of, usd
 from dashboard.costs import round_half_up
 from dashboard.formats import price
 from dashboard.ledger import Part, Report, used_lately
@@ -84,7 +84,9 @@ def _texts(name: str, part: Part) -> Budget:
     """The vendor of language models: instead of a quota it has what may be spent today on everything."""
     today = next(one for one in standing() if one.scope == BudgetScope.DAY)
     plain = _without_quota(name, _label(name), part)
-    spent, limit = (price(amount) for amount in (usd_of(today.used_femto), today.limit_usd))
+    spent, limit = (
+        price(amount, decimals_of([amount])) for amount in (usd_of(today.used_femto), today.limit_usd)
+    )
     return replace(
         plain,
         used=today.used_femto,

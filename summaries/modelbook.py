@@ -30,6 +30,8 @@ from summaries.models import ModelEntry
 SHIPPED = Path(__file__).parent / "data" / "models.json"
 NOT_CONFIGURED = "no language model is configured: set OPENAI_API_KEY or OPENAI_BASE_URL"
 LOAD_LOCK = 0x4F54_0003
+# As the tables have it.
+LONGEST_VENDOR, LONGEST_NAME = 20, 80
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -176,7 +178,8 @@ def _shipped() -> dict[str, dict[str, Any]]:
 
 def _load_entries() -> int:
     shipped = _shipped()
-    shipped.setdefault(settings.LLM_MODEL, {"name": settings.LLM_MODEL, "vendor": settings.LLM_VENDOR})
+    if _fits():
+        shipped.setdefault(settings.LLM_MODEL, {"name": settings.LLM_MODEL, "vendor": settings.LLM_VENDOR})
     known = {entry.name: entry for entry in ModelEntry.objects.all()}
     added = [_entry_of(row) for name, row in shipped.items() if name not in known]
     ModelEntry.objects.bulk_create(added)
@@ -188,6 +191,11 @@ def _load_entries() -> int:
     ModelEntry.objects.bulk_update(added, ["cheaper", "fallback"])
     _date(known.values(), shipped)
     return len(added)
+
+
+def _fits() -> bool:
+    """Whether the tables can hold the settings: names that are too long are told as unknown, and stop no start."""
+    return len(settings.LLM_VENDOR) <= LONGEST_VENDOR and len(settings.LLM_MODEL) <= LONGEST_NAME
 
 
 def _entry_of(row: dict[str, Any]) -> ModelEntry:
@@ -213,6 +221,9 @@ def _date(known: Any, shipped: dict[str, Any]) -> None:
 def _load_prices(report: Loaded) -> None:
     """Of all that the vendor is known to have, and of all that may be asked instead of the configured one."""
     now = clock.now()
+    if not _fits():
+        report.unknown = [settings.LLM_MODEL]
+        return
     names = set(ModelEntry.objects.filter(vendor=settings.LLM_VENDOR).values_list("name", flat=True))
     names |= {entry.name for entry in in_use()}
     lines, unknown = modelprices.lines_of(settings.LLM_VENDOR, names, settings.OPENAI_BASE_URL, now)

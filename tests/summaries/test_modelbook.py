@@ -407,3 +407,13 @@ def test_the_command_tells_it_to_machines() -> None:
     call_command("loadmodels", "--json", stdout=said)
 
     assert set(json.loads(said.getvalue())) == {"models", "added", "ended", "unknown"}
+
+
+@pytest.mark.parametrize(("vendor", "model"), [("v" * 21, "m"), ("openai", "m" * 81)])
+def test_names_that_no_table_can_hold_are_told_and_stop_no_start(settings, vendor, model) -> None:
+    settings.LLM_VENDOR, settings.LLM_MODEL, settings.OPENAI_BASE_URL = vendor, model, "http://localhost/v1"
+
+    report = load(if_needed=True)
+
+    assert (report.models > 20, report.unknown) == (True, [model])
+    assert not ModelEntry.objects.filter(name=model).exists()
