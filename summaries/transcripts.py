@@ -40,7 +40,8 @@ ASKED_FOR_S = 20 * 3_600
 FAILED_FOR_S = 600
 # Longer than a vendor may take to answer; whoever died with a claim is succeeded after that.
 CLAIMED_FOR_S = 300
-QUEUED_AT_ONCE = 100
+# Once an hour: more than is wanted in a day, or the last of the alphabet would never be reached.
+QUEUED_AT_ONCE = 500
 EARLIEST_YEAR = 1980
 FACTS = ("title", "held_on", "speeches", "provider", "content_hash", "is_fictional", "loaded_at")
 TITLE_LENGTH, SPEAKER_LENGTH, ROLE_LENGTH = 300, 200, 200
