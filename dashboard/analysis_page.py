@@ -19,6 +19,7 @@ from marketdata.models import Ticker
 from summaries import analyses, budget, refreshing
 from summaries.analyses import Card, Text
 from summaries.kinds import OrderState, Persona
+from summaries.measures import Estimate, percent
 from summaries.personas import HIGH, LABELS, LOW, Aggregate
 from summaries.ratios import Ratio
 from summaries.refreshing import Wanted, Why
@@ -87,6 +88,37 @@ class OlderText:
 
 
 @dataclass(frozen=True, slots=True)
+class WorthCell:
+    text: str
+    is_assumed: bool
+    """It is the value that the score is of; the others show how far it depends on what was assumed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorthTable:
+    """The discounted value per share: a row per growth, a column per required return."""
+
+    returns: list[str]
+    rows: list[tuple[str, list[WorthCell]]]
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> WorthTable:
+        grid = estimate.grid
+        assumed = (estimate.growth, estimate.discount)
+        rows = [
+            (
+                percent(growth),
+                [
+                    WorthCell(formats.price(value, 2), (growth, discount) == assumed)
+                    for discount, value in zip(grid.discounts, values, strict=True)
+                ],
+            )
+            for growth, values in zip(grid.growths, grid.values, strict=True)
+        ]
+        return cls([percent(discount) for discount in grid.discounts], rows)
+
+
+@dataclass(frozen=True, slots=True)
 class AnalysisCard:
     """One style that the reader's plan has."""
 
@@ -95,6 +127,8 @@ class AnalysisCard:
     inputs: list[InputLine]
     label: str
     older: OlderText | None
+    worth: WorthTable | None
+    """Of the style that looks at it."""
     state: str
     state_words: str
 
@@ -164,7 +198,7 @@ class AnalysisView:
         tier = user.tier if user else Tier.FREE.value
         own = [Persona(name) for name in limits_of(tier).personas]
         seen = analyses.look(ticker, own, now)
-        open_cards = [_card(card, now, zone) for card in seen.cards]
+        open_cards = [_card(card, seen.estimate, now, zone) for card in seen.cards]
         locked = [LockedCard(persona) for persona in Persona if persona not in own]
         return cls(
             ticker=ticker,
@@ -189,7 +223,7 @@ class AnalysisView:
         return word_of(self.aggregate.score) if self.aggregate else ""
 
 
-def _card(card: Card, now: datetime, zone: tzinfo) -> AnalysisCard:
+def _card(card: Card, estimate: Estimate | None, now: datetime, zone: tzinfo) -> AnalysisCard:
     state = card.order_state or ""
     if card.is_generated and state not in UNDER_WAY:
         state = ""  # what was wanted is there
@@ -202,6 +236,7 @@ def _card(card: Card, now: datetime, zone: tzinfo) -> AnalysisCard:
         ],
         label=label_of("Reasoning", card.model, card.created_at, zone, without_model=COMPUTED),
         older=OlderText.of(card.older, now, zone) if card.older else None,
+        worth=WorthTable.of(estimate) if estimate and card.persona is Persona.DCF else None,
         state=state,
         state_words=STATES.get(state, ""),
     )

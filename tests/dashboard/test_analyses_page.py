@@ -205,6 +205,25 @@ def test_figures_in_another_currency_are_said_to_be(client: Client, alice) -> No
     assert "in another currency than its price" in text(client.get(TAB))
 
 
+def test_discounted_cash_flows_show_how_far_their_value_depends_on_what_was_assumed(
+    client: Client, alice, acme
+) -> None:
+    alice.tier = "expert"
+    alice.save()
+    estimate = analyses.look(acme, [Persona.DCF], clock.now()).estimate
+
+    answer = client.get(TAB)
+
+    cells = re.findall(
+        r'<td class="num">(<b title="As assumed">)?([\d.,\u2212]+)(?:</b>)?</td>', card(answer, Persona.DCF)
+    )
+    assert [(bool(mark), float(value.replace("\u2212", "-"))) for mark, value in cells[:9]] == [
+        (value == estimate.worth.per_share, round(float(value), 2)) for value in estimate.grid.cells
+    ]
+    assert sum(bool(mark) for mark, _ in cells) == 1
+    assert "worth-table" not in card(answer, Persona.BASIC)
+
+
 # --- how a text stands
 
 
