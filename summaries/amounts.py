@@ -142,10 +142,11 @@ _DIGITS = (
 _LONG_SCALES = "|".join(
     sorted((name for name in SCALES if len(name) > 2 or not name.isascii()), key=len, reverse=True)
 )
+_CODES = "|".join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True) if sign[0].isalpha())
 AMOUNT = re.compile(
     r"(?P<paren>\(\s?)?"
     r"(?P<minus>(?<![\w.,)])[-−–]|(?<!\w)(?:minus|negative)\s)?"
-    rf"(?:(?P<sign>{'|'.join(re.escape(sign) for sign in sorted(SIGNS, key=len, reverse=True))})\s?(?P<minus2>[-−])?)?"
+    rf"(?:(?P<sign>(?<!\w)(?:{_CODES})|[$€£¥₹₩₽])\s?(?P<minus2>[-−])?)?"
     rf"(?:(?P<digits>(?<![\d])(?:{_DIGITS}|\.\d{{1,12}}))|(?<!\w)(?P<spelt>{_SPELT})|(?<!\w)(?P<one>half\s+an?|half|an?)(?=[\s-]+(?:{_LONG_SCALES})\b))"
     r"\+?(?P<and_half>\s+and\s+a\s+half)?"
     rf"(?:(?P<short>k|mn|mm|m|bn|b|tn|(?-i:T))(?![^\W_])|(?P<scale>(?:[\s-]*(?:{_LONG_SCALES})(?![^\W_])|\s(?:bn|mn|tn)\b){{1,2}}))?"
@@ -165,7 +166,7 @@ PARTS = {
     "tenth": 10,
 }  # fmt: skip
 FRACTION = re.compile(
-    rf"(?<!\w)(?P<top>an?|{'|'.join(list(SMALL)[1:10])})[\s-](?P<bottom>{'|'.join(PARTS)})s?\b"
+    rf"(?<!\w)(?<!and\s)(?P<top>an?|{'|'.join(list(SMALL)[1:10])})[\s-](?P<bottom>{'|'.join(PARTS)})s?\b"
     r"(?![\s-]+(?:quarter|half|million|billion|dozen))|(?<![\w/])(?P<n>\d{1,2})[⁄/](?P<d>\d{1,2})(?![\d/])",
     re.IGNORECASE,
 )

@@ -17,7 +17,7 @@ from summaries.periods import Clock, Moment, Period
 
 MASK = "\x00"
 # What can be told before a number of a list, and is none.
-LIST_MARK = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}[.)]\s+(?=\D))")
+LIST_MARK = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}\)\s+|\d{1,2}\.\s+(?=\D))")
 
 WEEKDAY = re.compile(r"(?<!\w)(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day(?!\w)")
 # Versions, addresses: digits with more than one point, or more of them than a number has.

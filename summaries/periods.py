@@ -81,11 +81,15 @@ DAY_MONTH = re.compile(
 MONTH_YEAR = re.compile(rf"(?<!\w){_MONTH},?\s+(?:of\s+)?{_YEAR}{_NO_AMOUNT}", re.IGNORECASE)
 ISO = re.compile(r"(?<!\d)(?P<year>(?:19|20)\d\d)[-/](?P<month>\d\d)[-/](?P<day>\d\d)(?!\d)")
 SLASHED = re.compile(r"(?<![\d/])(?P<one>\d{1,2})[/.](?P<two>\d{1,2})[/.](?P<year>(?:19|20)?\d\d)(?![\d/])")
+# "March" and "May" are other words too.
+_BEFORE_MAY = re.findall(
+    "[a-z]+",
+    "in of since by last next this until early late from to a the during before after between and or",
+)
 MONTH_ALONE = re.compile(
     r"(?<!\w)(?:January|February|April|June|July|August|September|October|November|December"
-    r"|(?:Jan|Feb|Apr|Aug|Sept?|Oct|Nov|Dec)\.|(?<=[a-z,]\s)March|(?<=\b[iI]n\s)May|(?<=\b[oO]f\s)May|(?<=\bsince\s)May"
-    r"|(?<=\b[bB]y\s)May|(?<=\blast\s)May|(?<=\bnext\s)May|(?<=\bthis\s)May|(?<=\buntil\s)May|(?<=\bearly\s)May"
-    r"|(?<=\blate\s)May|(?<=\bfrom\s)May|(?<=\bto\s)May)(?!\w)"
+    r"|(?:Jan|Feb|Apr|Aug|Sept?|Oct|Nov|Dec)\.|(?:(?<=[a-z,]\s)|(?<=-))March"
+    rf"|(?:(?<=-)|{'|'.join(f'(?<=(?i:{word}) )' for word in _BEFORE_MAY)})May)(?!\w)"
 )
 
 _WORD = r"first|second|third|fourth|1st|2nd|3rd|4th"

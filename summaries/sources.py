@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from summaries.amounts import CURRENCIES, HARD, PART, PERCENT, SCALES, TIMES, Amount, Rank
 from summaries.claims import CAPITALS, MASK, Claim, Name, Reading, Scale, Symbol, claims, normal, symbol
-from summaries.periods import Clock, Moment, Period
+from summaries.periods import MONTHS, Clock, Moment, Period
 
 # A number this large is the same one though its currency is not said again.
 LARGE = 100_000
@@ -49,6 +49,9 @@ class Source:
         self.words = frozenset(WORD.findall(self.text.lower()))
         self.initials = _initials(self.text)
         self._falls = [found.start() for found in FALL.finditer(self.text)]
+        for number, month in enumerate(MONTHS, 1):
+            if month.capitalize() in self.text:
+                self.moments[(number, None)].add(None)
         for claim in claims(self.text):
             self._learn(claim)
         self.figures = _figures(facts)
@@ -79,7 +82,6 @@ class Source:
                 self.years |= {year} if year else set()
                 self.moments[(month, day)].add(year)
                 self.moments[(month, None)].add(year)
-                self.ranks |= {day} if day else set()
             case Period(kind, number, year):
                 self.years |= {year} if year else set()
                 self.periods[(kind, number)].add(year)
@@ -132,7 +134,7 @@ class Source:
         units = self.amounts.get(amount.value, set())
         if amount.unit in units:
             return True
-        if amount.unit in HARD:
+        if amount.unit in HARD or " " in amount.unit:
             return False
         if amount.unit:
             # Told without a unit, and not with another one.
