@@ -80,38 +80,38 @@ def _run(pool: ThreadPoolExecutor, until: float) -> int:
     begun = 0
     running: set[Future[None]] = set()
     while clock.monotonic() < until and not _pause.is_set():
-        while len(running) < CALLS_AT_ONCE and (found := _next()) is not None:
+        found = _next() if len(running) < CALLS_AT_ONCE else None
+        if isinstance(found, tuple):
             running.add(pool.submit(_in_thread, *found))
             begun += 1
-        if running:
+        elif running:
             _, running = wait(running, timeout=orders.GATHER_S, return_when=FIRST_COMPLETED)
-        elif not _wait_for_others():
+        elif found is State.OPEN or not _wait_for_others():
             break
     wait(running)
     return begun
 
 
-def _wait_for_others() -> bool:
-    """Whether it is worth staying: something will be ready within the time in which articles gather."""
-    if breakers.reading(breaker_name()).state is State.OPEN:
-        return False
-    soon = orders.next_at()
-    left_s = (soon - clock.now()).total_seconds() if soon else orders.GATHER_S * 2
-    if left_s > orders.GATHER_S:
-        return False
-    _pause.wait(max(left_s, 0.05))
-    return True
-
-
-def _next() -> tuple[Claim, breakers.Reading] | None:
-    """Nothing while the server has failed again and again, but for one that finds out whether it is back."""
+def _next() -> tuple[Claim, breakers.Reading] | State | None:
+    """What to ask now; None: nothing is ready. OPEN: nobody is to ask, or somebody finds out whether it is back."""
     before = breakers.allows(breaker_name())
     if before.state is State.OPEN:
-        return None
+        return before.state
     found = orders.claim()
-    if found is None and before.state is State.HALF_OPEN:
-        breakers.release(breaker_name())
-    return (found, before) if found is not None else None
+    if found is not None:
+        return found, before
+    _give_probe_back(before)
+    return None
+
+
+def _wait_for_others() -> bool:
+    """Whether it is worth staying: something will be ready within the time in which articles gather."""
+    soon = orders.next_at()
+    if soon is None or soon > clock.now() + timedelta(seconds=orders.GATHER_S):
+        return False
+    left_s = (soon - clock.now()).total_seconds()
+    _pause.wait(max(left_s, 0.05))
+    return True
 
 
 def _in_thread(claim: Claim, before: breakers.Reading) -> None:
