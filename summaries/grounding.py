@@ -55,13 +55,13 @@ class _Count:
 def check(draft: Draft, item: Item, *, others: Sequence[Item] = (), prompt: str = "") -> Checked:
     """The draft without what its item does not say; without any draft when nothing useful is left of it."""
     count = _Count()
-    told = " ".join(_texts(draft))
+    told = _texts(draft)
     source = _source(_text(item), item.symbols, tuple(item.facts.items()))
     if why := _foreign(told, source.text, [_text(other) for other in others], prompt):
         count.faults[why] = None
-        for text in _texts(draft):
+        for text in told:
             _keep(text, source, count)
-        return replace(count.result(None), dropped=len(_texts(draft)))
+        return replace(count.result(None), dropped=len(told))
     kept = _filtered(draft, source, count)
     if not kept.sentences:
         count.faults["nothing is left"] = None
@@ -91,10 +91,11 @@ def _texts(draft: Draft) -> tuple[str, ...]:
             return draft.sentences
 
 
-def _foreign(told: str, source: str, others: Sequence[str], prompt: str) -> str:
-    """Why a whole text is not of this item."""
-    if repeats(told, prompt, source):
+def _foreign(texts: tuple[str, ...], source: str, others: Sequence[str], prompt: str) -> str:
+    """Why a whole draft is not of this item. What is dropped anyway does not count for whose it is."""
+    if repeats(" ".join(texts), prompt, source):
         return "repeats the prompt"
+    told = " ".join(text for text in texts if not unsafe.fault(text))
     own, *rest = likeness(told, [source, *others])
     if rest and max(rest) > own:
         return "belongs to another item"

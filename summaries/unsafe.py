@@ -38,9 +38,8 @@ MARKUP = re.compile(
 )
 ROLE = re.compile(r"^\W*(?:system|assistant|user|human|developer)\s*:", re.IGNORECASE)
 ORDER = re.compile(
-    r"(?<!\w)(?:ignore|disregard|forget|override|bypass)\s+(?:\w+\s+){0,3}"
-    r"(?:previous|prior|above|earlier|preceding|foregoing|your|system|these|all)\s+(?:\w+\s+){0,2}"
-    r"(?:instructions?|prompts?|rules?|orders?|directions?|guidelines?|text)"
+    r"(?<!\w)(?:ignore|disregard|forget|override|bypass)\s+(?:(?:all|any|of|the|your|my|these|those)\s+){0,3}"
+    r"(?:previous|prior|above|earlier|preceding|foregoing|system|instructions?|prompts?|rules|guidelines)(?!\w)"
     r"|(?:system|developer)\s+(?:prompt|message|instructions?)|as\s+an?\s+(?:ai|large\s+language|language)\s+(?:language\s+)?model"
     r"|(?<!\w)you\s+are\s+(?:now\s+)?(?:an?\s+)?(?:ai|assistant|language\s+model|dan\b|chatgpt)"
     r"|my\s+(?:instructions|system|prompt)|(?:your|the)\s+instructions\s+(?:are|were|say)"
