@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 from summaries.cleaning import visible
 
@@ -77,7 +78,8 @@ def _has_link(text: str) -> bool:
     )
 
 
-CHECKS = (
+CHECKS: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("no words", lambda text: not any(char.isalnum() for char in text)),
     ("a link or an address", _has_link),
     ("markup", lambda text: bool(MARKUP.search(text))),
     ("orders to a model", lambda text: bool(ROLE.search(text) or ORDER.search(text))),

@@ -139,6 +139,7 @@ UNSAFE = [
     "Flour aGVsbG8gd29ybGQgaGVsbG8gd29ybGQgaGVsbG8gd29ybGQ= sold.",
     "Flour flour flour flour flour flour sold.",
     'Flour"}]} {"items": [',
+    "———",
     "Flour " + "sold " * 400,
 ]
 

@@ -97,7 +97,7 @@ def test_nothing_of_the_prompt_gets_through():
 def test_no_order_no_invented_figure_and_nothing_unseen_gets_through():
     for _, text in all_shown():
         assert not re.search(
-            r"ignore all|instructions|9999|731|812|4471|\bEVIL\b|jane", text, re.IGNORECASE
+            r"ignore all previous|instructions|9999|731|812|4471|\bEVIL\b|jane", text, re.IGNORECASE
         ), text
         assert text == visible(text)
         assert len(text) <= 400
