@@ -10,6 +10,7 @@ import pytest
 from alerts import evidence, rules
 from alerts.kinds import Kind
 from alerts.models import Alert, Notification, NotificationKind, Outbox, Position, Trigger
+from alerts.runner import Term
 from core import clock
 from core.database import in_thread
 from core.redis import client
@@ -146,11 +147,18 @@ async def test_an_alert_that_is_heard_of_late_has_missed_nothing(runner, stream,
     await fires_are(runner, (alert.pk, 1, Decimal(101)))
 
 
-async def test_an_edit_that_came_first_wins(runner, stream, monkeypatch):
+@pytest.fixture
+def hears(monkeypatch):
+    """Whether the runner hears of edits from now on."""
+    is_news = Term._is_news
+    return lambda does: monkeypatch.setattr(Term, "_is_news", is_news if does else lambda *_: False)
+
+
+async def test_an_edit_that_came_first_wins(runner, stream, hears):
     """The runner has decided on the old level; what it commits is not what the owner wants any more."""
     alert = await armed(threshold="100")
     await admitted(runner, stream, alert)
-    monkeypatch.setattr("alerts.runner.Term._look", _never)
+    hears(False)
     await in_thread(rules.edit, alert, {"threshold": "200"})
     stream.send("AAPL", "101.00")
     await runner.read_all(stream)
@@ -160,22 +168,56 @@ async def test_an_edit_that_came_first_wins(runner, stream, monkeypatch):
     await fires_are(runner, (alert.pk, 1, Decimal(201)))
 
 
-async def _never(self) -> None:
-    """No look at edits."""
-
-
-async def test_an_edit_to_a_level_that_the_tick_has_reached_as_well_fires_the_new_one(
-    runner, stream, monkeypatch
-):
+async def test_an_edit_to_a_level_that_the_tick_has_reached_as_well_fires_the_new_one(runner, stream, hears):
     alert = await armed(threshold="100")
     await admitted(runner, stream, alert)
-    monkeypatch.setattr("alerts.runner.Term._look", _never)
+    hears(False)
     await in_thread(rules.edit, alert, {"threshold": "90"})
     stream.send("AAPL", "101.00")
     await runner.read_all(stream)
     await runner.until(lambda: in_thread(Trigger.objects.exists))
     trigger = await in_thread(Trigger.objects.get)
     assert (trigger.rule_version, trigger.rule["threshold"]) == (2, "90")
+
+
+async def test_what_crossed_before_a_calm_edit_and_was_not_heard_of_fires_as_the_new_version(
+    runner, stream, hears
+):
+    """The owner moves his level, it is crossed, he changes the cooldown: only then the runner hears of him."""
+    alert = await armed(threshold="200", mode="once")
+    await admitted(runner, stream, alert)
+    hears(False)
+    alert = await in_thread(rules.edit, alert, {"threshold": "100"})
+    stream.send("AAPL", "101.00", "99.00")
+    await runner.read_all(stream)
+    await in_thread(rules.edit, alert, {"cooldown_s": 60})
+    stream.send("AAPL", "102.00")
+    await runner.read_all(stream)
+    assert await in_thread(fires) == []
+
+    hears(True)
+    await runner.until(lambda: in_thread(Trigger.objects.exists))
+    stream.send("AAPL", "98.00", "103.00")
+    await runner.read_all(stream)
+    assert await in_thread(told) == [(3, Decimal(101))]
+
+
+async def test_what_fired_before_a_calm_edit_does_not_fire_again(runner, stream, hears):
+    alert = await armed(threshold="100", cooldown_s=3600)
+    await admitted(runner, stream, alert)
+    stream.send("AAPL", "101.00", "99.00")
+    await runner.read_all(stream)
+    hears(False)
+    await in_thread(rules.edit, alert, {"cooldown_s": 0})
+    stream.send("AAPL", "102.00")
+    await runner.read_all(stream)
+    await runner.until(lambda: in_thread(Trigger.objects.filter(rule_version=2).exists))
+    assert await in_thread(told) == [(1, Decimal(101)), (2, Decimal(102))]
+
+
+def told() -> list[tuple[int, Decimal]]:
+    """(version, price), oldest first."""
+    return list(Trigger.objects.order_by("pk").values_list("rule_version", "price"))
 
 
 async def test_a_pause_is_heard(runner, stream):
