@@ -256,7 +256,7 @@ LEDGER_DAYS = env.above_zero("LEDGER_DAYS", 400)
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
 OPENAI_BASE_URL = env.address("OPENAI_BASE_URL", "https://api.openai.com/v1", schemes=WEB)
 LLM_VENDOR = env.str("LLM_VENDOR", "openai")
-LLM_MODEL = env.str("LLM_MODEL", "gpt-5-mini")
+LLM_MODEL = env.str("LLM_MODEL", "gpt-6-luna")
 LLM_BUDGET_USD = env.money("LLM_BUDGET_USD", "5.00")
 NEWS_DAYS = env.above_zero("NEWS_DAYS", 90)
 

@@ -48,6 +48,6 @@ def prepare() -> None:
 def point_at(url: str) -> None:
     """Here, and in the processes that are started from here."""
     settings.OPENAI_BASE_URL, settings.OPENAI_API_KEY = url, KEY
-    settings.LLM_VENDOR, settings.LLM_MODEL = "openai", "gpt-5-mini"
-    os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY=KEY, LLM_VENDOR="openai", LLM_MODEL="gpt-5-mini")
+    settings.LLM_VENDOR, settings.LLM_MODEL = "openai", "gpt-6-luna"
+    os.environ.update(OPENAI_BASE_URL=url, OPENAI_API_KEY=KEY, LLM_VENDOR="openai", LLM_MODEL="gpt-6-luna")
     modelbook.load()

@@ -70,7 +70,7 @@ def _exact(result: Result, standin: OpenAIStandIn, before: int, last: int) -> No
     result.figures["tokens_billed"] = sum(billed)
     result.must(billed == counted, f"tokens: {billed} were billed and {counted} are written down")
     price = {
-        unit: Price.objects.get(plan="gpt-5-mini", unit=unit, endpoint="").usd
+        unit: Price.objects.get(plan="gpt-6-luna", unit=unit, endpoint="").usd
         for unit in ("ktoken_in", "ktoken_cached", "ktoken_out")
     }
     fresh, cached, output = billed[0] - billed[1], billed[1], billed[2]

@@ -170,7 +170,7 @@ def _naive(result: Result, users: int, worth: list[Article]) -> None:
 
 def _femto_of(usage: Usage) -> int:
     now = clock.now()
-    call = TokenCall(now, "openai", "gpt-5-mini", "", usage.input, usage.cached, usage.output)
+    call = TokenCall(now, "openai", "gpt-6-luna", "", usage.input, usage.cached, usage.output)
     cost = cost_of_tokens(call, modelbook.book_at(now))
     assert cost is not None
     return cost

@@ -35,7 +35,7 @@ class OpenAIStandIn:
         self, *, key: str = KEY, models: Mapping[str, str | None] | None = None, cached_share: float = 0.0
     ) -> None:
         self.key = key
-        self.models = dict(models or {"gpt-5-mini": None, "gpt-5-nano": None})
+        self.models = dict(models or {"gpt-6-luna": None, "gpt-5-nano": None})
         """Names, and the day on which each is shut down."""
         self.cached_share = cached_share
         self.unknown_options: set[str] = set()

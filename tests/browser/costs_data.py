@@ -35,7 +35,7 @@ def plant() -> None:
         ModelCall(
             at=now - timedelta(days=day, minutes=number * 7),
             vendor="openai",
-            model="gpt-5-mini" if number % 4 else "meta-llama/llama-4-maverick-17b-128e-instruct",
+            model="gpt-6-luna" if number % 4 else "meta-llama/llama-4-maverick-17b-128e-instruct",
             task="summary" if number % 3 else "analysis",
             lane="minutes",
             outcome="ok",

@@ -64,7 +64,7 @@ def begin(symbol: str) -> None:
 def end(symbol: str, sentence: str) -> None:
     order = Order.objects.get(key=f"browser {symbol}")
     row = order.analysis
-    row.pk, row.model, row.sentences, row.created_at = None, "gpt-5-mini", [sentence], clock.now()
+    row.pk, row.model, row.sentences, row.created_at = None, "gpt-6-luna", [sentence], clock.now()
     row.save(force_insert=True)
     Order.objects.filter(pk=order.pk).update(state=OrderState.DONE)
 
@@ -81,7 +81,7 @@ def _articles(apple: Ticker, microsoft: Ticker) -> None:
     )
     make_summary(
         first,
-        "gpt-5-mini",
+        "gpt-6-luna",
         sentences=[
             "First allotments sold out within the launch weekend and delivery estimates moved out.",
             "Analysts raised unit estimates for the quarter.",
@@ -146,7 +146,7 @@ def _calls(apple: Ticker) -> None:
         )
         make_earnings_summary(
             call,
-            "gpt-5-mini",
+            "gpt-6-luna",
             sentences=[
                 "Revenue grew by 12 percent to 4.2 billion dollars.",
                 "Orders outran what could be shipped.",

@@ -161,7 +161,7 @@ def test_a_text_is_followed_until_it_is_written(page: Page, reader: str, site: S
     do(site, "end('MSFT', 'It is neither cheap nor dear.')")
     expect(progress).to_have_text("All texts are up to date.", timeout=SOON_MS)
     expect(card).to_contain_text("It is neither cheap nor dear.")
-    expect(card).to_contain_text("Reasoning by gpt-5-mini")
+    expect(card).to_contain_text("Reasoning by gpt-6-luna")
     expect(card.get_by_role("rowheader", name="Price", exact=True)).to_be_visible()  # still open
 
 

@@ -50,7 +50,7 @@ def model(request, settings):
         standin.batches.polls_until_done = 0
         options = KINDS.get(request.param, KINDS["openai with batches"])
         made = registry.make(
-            "gpt-5-mini", vendor="openai", context_tokens=128_000, max_output_tokens=16_000, **options
+            "gpt-6-luna", vendor="openai", context_tokens=128_000, max_output_tokens=16_000, **options
         )
         yield Overnight(made) if request.param == "overnight" else made
         openai_connection.close()

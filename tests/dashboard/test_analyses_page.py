@@ -23,7 +23,7 @@ from tests.factories import make_ticker, make_user
 from tests.summaries.factories import make_company, make_fundamentals
 
 pytestmark = pytest.mark.django_db
-MODEL = "gpt-5-mini"
+MODEL = "gpt-6-luna"
 TAB = "/tickers/ACME/?tab=analyses"
 REFRESH = "/tickers/ACME/analyses/refresh/"
 

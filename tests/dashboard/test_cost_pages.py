@@ -191,7 +191,7 @@ def test_who_watched_nothing_is_told_so(client) -> None:
 
 def text(*symbols: str, **fields) -> None:
     values = {
-        "at": NOON_AGO, "vendor": "openai", "model": "gpt-5-mini", "task": "summary", "lane": "minutes",
+        "at": NOON_AGO, "vendor": "openai", "model": "gpt-6-luna", "task": "summary", "lane": "minutes",
         "outcome": "ok", "asked": 10, "answered": 9, "input_tokens": 12_000, "cached_tokens": 2_000,
         "output_tokens": 4_000,
     }  # fmt: skip
@@ -202,7 +202,7 @@ def token_prices() -> None:
     for unit, usd in (("ktoken_in", "0.25"), ("ktoken_cached", "0.05"), ("ktoken_out", "2")):
         Price.objects.create(
             provider="openai",
-            plan="gpt-5-mini",
+            plan="gpt-6-luna",
             unit=unit,
             usd=Decimal(usd),
             valid_from=NOW - timedelta(days=90),
@@ -215,7 +215,7 @@ def test_staff_sees_what_each_model_cost_and_how_true_it_was(staff) -> None:
     text("AAPL", "MSFT")
     article = Article.objects.create(headline="h", provider="p", content_hash="a", published_at=NOON_AGO)
     Summary.objects.create(
-        article=article, model="gpt-5-mini", prompt_version="1", created_at=NOON_AGO, sentences=[],
+        article=article, model="gpt-6-luna", prompt_version="1", created_at=NOON_AGO, sentences=[],
         key_points=[], sentiment=0, claims=200, grounded=199,
     )  # fmt: skip
 
@@ -223,7 +223,7 @@ def test_staff_sees_what_each_model_cost_and_how_true_it_was(staff) -> None:
 
     # 10 thousand in at 0.25, 2 cached at 0.05, 4 out at 2
     assert (
-        "gpt-5-mini 10,000 tokens in, 2,000 cached, 4,000 out 1 call, 9 of 10 texts, 1.18 each "
+        "gpt-6-luna 10,000 tokens in, 2,000 cached, 4,000 out 1 call, 9 of 10 texts, 1.18 each "
         "1 9 of 10 10.60 1.18 99.5 %"
     ) in page
     assert "AAPL 1 5.30 MSFT 1 5.30 2 of 2, by cost" in page
@@ -255,7 +255,7 @@ def test_the_vendor_of_models_stands_beside_the_budget_of_today(staff, settings)
 
     page = words(staff.get("/costs/"))
 
-    assert "OpenAI gpt-5-mini 10.60 USD 1 call 4.00 of 5.00 USD of today's budget Over 80 %" in page
+    assert "OpenAI gpt-6-luna 10.60 USD 1 call 4.00 of 5.00 USD of today's budget Over 80 %" in page
 
 
 @database

@@ -49,7 +49,7 @@ def model(monkeypatch, time_machine):
     monkeypatch.setattr(buying, "CALLS_AT_ONCE", 1)
     time_machine.move_to(clock.now(), tick=False)
     breakers.reset(buying.breaker_name())
-    price("gpt-5-mini", "gpt-5-nano")
+    price("gpt-6-luna", "gpt-5-nano")
     found = ScriptedModel()
     with registry.override(found, ScriptedModel("gpt-5-nano")):
         yield found

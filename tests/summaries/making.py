@@ -93,7 +93,7 @@ Script = Callable[[Question], str | ModelError | Answer]
 class ScriptedModel:
     """Answers what `script` says, honestly without one; remembers what it was asked and what it billed."""
 
-    def __init__(self, name: str = "gpt-5-mini", script: Script | None = None) -> None:
+    def __init__(self, name: str = "gpt-6-luna", script: Script | None = None) -> None:
         self.name = name
         self.vendor = "openai"
         self.script = script

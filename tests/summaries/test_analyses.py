@@ -28,7 +28,7 @@ START = datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def configured(monkeypatch):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
 
 
@@ -59,7 +59,7 @@ def written(ticker, text="A model says so.", persona=Persona.BASIC):
     """As if a model had written of the newest stored analysis."""
     row = Analysis.objects.filter(ticker=ticker, persona=persona, model=EXTRACTIVE).first()
     row.pk = None
-    row.model, row.prompt_version = "gpt-5-mini", prompts.version(Task.ANALYSIS)
+    row.model, row.prompt_version = "gpt-6-luna", prompts.version(Task.ANALYSIS)
     row.sentences, row.created_at = [text], clock.now()
     row.save(force_insert=True)
     Order.objects.filter(analysis__inputs_hash=row.inputs_hash).update(state=OrderState.DONE)
@@ -348,7 +348,7 @@ def test_a_card_is_one_analysis_with_its_own_figures(later):
     set_price(ticker, "100.7")
 
     found = card(ticker)
-    assert (found.sentences, found.model, found.is_generated) == (["A model says so."], "gpt-5-mini", True)
+    assert (found.sentences, found.model, found.is_generated) == (["A model says so."], "gpt-6-luna", True)
     assert (found.created_at, found.inputs[0].raw, found.score) == (row.created_at, "100.00", row.score)
     assert (found.is_older, found.older) == (False, None)
 
@@ -377,7 +377,7 @@ def test_what_a_model_wrote_of_earlier_inputs_is_told_as_older(later):
     found = card(ticker)
     assert found.sentences[0] == f"{ticker.symbol} has {found.score} of 100 points by its general figures."
     assert (found.model, found.created_at, found.is_older) == (EXTRACTIVE, clock.now(), False)
-    assert found.older == analyses.Text(["It was cheap."], "gpt-5-mini", row.created_at, row.score)
+    assert found.older == analyses.Text(["It was cheap."], "gpt-6-luna", row.created_at, row.score)
     assert found.older.is_older
 
 

@@ -77,7 +77,7 @@ def test_each_persona_gets_the_words_of_a_model_and_keeps_its_own_score(model):
         [f"ACME is explained by {one.score} of 100."] for one in before
     ]
     assert [(one.model, one.is_generated, one.order_state) for one in found] == [
-        ("gpt-5-mini", True, OrderState.DONE)
+        ("gpt-6-luna", True, OrderState.DONE)
     ] * 4
     for was, is_ in zip(before, found, strict=True):
         assert (was.score, was.criteria, was.inputs) == (is_.score, is_.criteria, is_.inputs)
@@ -139,7 +139,7 @@ def test_while_the_model_is_down_the_last_text_stands_beside_what_the_figures_sa
     (found,) = cards(ticker, [Persona.BASIC])
     assert (found.model, found.order_state) == (EXTRACTIVE, OrderState.QUEUED)
     assert (found.older.sentences, found.older.model) == (
-        [f"{ticker.symbol} is explained by 60 of 100."], "gpt-5-mini",
+        [f"{ticker.symbol} is explained by 60 of 100."], "gpt-6-luna",
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ def alone(monkeypatch):
 
 @pytest.fixture
 def model():
-    price("gpt-5-mini", "gpt-5-nano")
+    price("gpt-6-luna", "gpt-5-nano")
     found = ScriptedModel()
     with registry.override(found, ScriptedModel("gpt-5-nano")):
         yield found
@@ -80,7 +80,7 @@ def test_ten_articles_are_one_call_and_each_gets_its_own_text(model):
     assert states() == [OrderState.DONE] * 10
     for one in found:
         summary = best_summaries([one.pk])[one.pk]
-        assert summary.model == "gpt-5-mini"
+        assert summary.model == "gpt-6-luna"
         assert all(sentence.rstrip(".") in one.text for sentence in summary.sentences)
 
 
@@ -103,7 +103,7 @@ def test_a_bad_item_is_asked_again_alone_and_the_others_are_kept(model):
     assert [len(ids) for ids in model.asked] == [10, 1]
     assert model.asked[1] == (model.asked[0][3],)
     assert (outcomes(), states()) == ([Outcome.PARTLY, Outcome.OK], [OrderState.DONE] * 10)
-    assert Summary.objects.filter(model="gpt-5-mini").count() == 10
+    assert Summary.objects.filter(model="gpt-6-luna").count() == 10
 
 
 def test_what_fails_alone_as_well_is_given_up_and_keeps_the_text_it_had(model):
@@ -351,7 +351,7 @@ def test_an_earnings_call_is_one_call(model):
 
     buy_all()
 
-    assert EarningsSummary.objects.get().model == "gpt-5-mini"
+    assert EarningsSummary.objects.get().model == "gpt-6-luna"
     assert (len(model.asked), states()) == (1, [OrderState.DONE])
 
 

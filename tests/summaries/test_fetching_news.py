@@ -200,7 +200,7 @@ def test_the_periodic_task_leads_to_articles(provider, settings):
 
 
 def test_a_ticker_that_is_newly_wanted_has_its_recent_articles_summarized(monkeypatch, later):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
     want("AAPL")
     recent = article(days_ago=2)

@@ -147,7 +147,7 @@ def test_progress_is_told_in_bytes(file, monkeypatch):
 
 
 def test_summaries_of_all_can_be_wanted_of_a_model(file, monkeypatch):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
     file.write_text("\n".join(line(number) for number in range(3)))
 

@@ -28,7 +28,7 @@ def apple():
 
 @pytest.fixture
 def configured(monkeypatch):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
 
 
@@ -271,7 +271,7 @@ def test_edited_words_leave_what_a_model_has_written_with_its_words(apple):
     news.ingest([one], "telling")
     row = Article.objects.get()
     Summary.objects.create(
-        article=row, model="gpt-5-mini", prompt_version="1", sentences=["A."], key_points=[], sentiment=0
+        article=row, model="gpt-6-luna", prompt_version="1", sentences=["A."], key_points=[], sentiment=0
     )
 
     assert counts(news.ingest([edited(one)], "telling")) == (1, 0, 0, 0)

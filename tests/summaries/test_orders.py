@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def configured(monkeypatch):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
 
 
@@ -34,7 +34,7 @@ def later(time_machine):
 
 def written(one, *, days_ago: float = 0, version: str = "") -> None:
     Summary.objects.create(
-        article=one, sentences=["A."], key_points=[], sentiment=0, model="gpt-5-mini",
+        article=one, sentences=["A."], key_points=[], sentiment=0, model="gpt-6-luna",
         prompt_version=version or prompts.version(Task.SUMMARY), created_at=clock.now() - timedelta(days=days_ago),
     )  # fmt: skip
 

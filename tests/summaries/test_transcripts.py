@@ -43,7 +43,7 @@ def apple():
 
 @pytest.fixture
 def configured(monkeypatch):
-    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-5-mini")
+    monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
 
 

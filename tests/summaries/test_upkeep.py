@@ -101,7 +101,7 @@ def test_orders_go_thirty_days_after_they_have_ended():
 
 def test_of_analyses_the_newest_of_each_style_and_model_stays():
     analysis(99)
-    stays = [analysis(50), analysis(60, model="gpt-5-mini"), analysis(70, persona="dcf")]
+    stays = [analysis(50), analysis(60, model="gpt-6-luna"), analysis(70, persona="dcf")]
 
     assert deleted() == {"analyses": 1}
     assert set(Analysis.objects.all()) == set(stays)

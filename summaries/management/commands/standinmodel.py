@@ -28,7 +28,7 @@ class Command(BaseCommand):
             metavar="NAME",
             help=f"what is wrong with its answers; may be given several times: {', '.join(FAULTS)}",
         )
-        parser.add_argument("--model", default="gpt-5-mini", metavar="NAME", help="the one that it has")
+        parser.add_argument("--model", default="gpt-6-luna", metavar="NAME", help="the one that it has")
         parser.add_argument(
             "--rate", type=float, default=1.0, help="the share of answers with a fault, 0 to 1"
         )

@@ -20,7 +20,7 @@ def standin(settings):
 def make(standin):
     """Makes a model as the registry does; what is not said is as most models have it."""
 
-    def made(name="gpt-5-mini", **options):
+    def made(name="gpt-6-luna", **options):
         usual = {
             "vendor": "openai",
             "supports_schema": True,

@@ -82,7 +82,7 @@ def test_the_output_is_limited_to_what_counts_as_the_most(make, standin):
 
 
 def test_a_model_that_thinks_may_write_more_and_is_told_to_think_little(make, standin):
-    thinking, writing = make("gpt-5-mini"), make("llama-3.3-70b-versatile")
+    thinking, writing = make("gpt-6-luna"), make("llama-3.3-70b-versatile")
     standin.models["llama-3.3-70b-versatile"] = None
 
     thinking.ask(question(), timeout_s=PATIENCE_S)
@@ -137,7 +137,7 @@ def test_what_a_server_does_not_know_is_left_out_and_not_tried_again(make, stand
 def test_what_one_model_does_not_know_another_may(make, standin):
     standin.models["gpt-5-nano"] = None
     standin.unknown_options = {"reasoning_effort"}
-    make("gpt-5-mini").ask(question(), timeout_s=PATIENCE_S)
+    make("gpt-6-luna").ask(question(), timeout_s=PATIENCE_S)
     standin.unknown_options = set()
 
     make("gpt-5-nano").ask(question(), timeout_s=PATIENCE_S)

@@ -184,7 +184,7 @@ def test_a_stream_can_be_cut(client, make, standin):
 
 
 def test_it_lists_its_models_and_when_they_end(settings):
-    models = {"gpt-5-mini": None, "gpt-5-old": "2026-12-31"}
+    models = {"gpt-6-luna": None, "gpt-5-old": "2026-12-31"}
     with (
         OpenAIStandIn(models=models).running() as standin,
         openai.OpenAI(api_key=standin.key, base_url=standin.url, max_retries=0) as client,
@@ -194,7 +194,7 @@ def test_it_lists_its_models_and_when_they_end(settings):
 
 def test_somebody_elses_question_is_answered_too(client):
     answer = client.chat.completions.create(
-        model="gpt-5-mini", messages=[{"role": "system", "content": "Hello"}]
+        model="gpt-6-luna", messages=[{"role": "system", "content": "Hello"}]
     )
 
     assert answer.choices[0].message.content == "This is only a stand-in."
