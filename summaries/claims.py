@@ -20,8 +20,8 @@ MASK = "\x00"
 LIST_MARK = re.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}\)\s+|\d{1,2}\.\s+(?=\D))")
 
 WEEKDAY = re.compile(r"(?<!\w)(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day(?!\w)")
-# Versions, addresses: digits with more than one point, or more of them than a number has.
-VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?![\w])|(?<!\w)\d{19,}(?!\w)")
+# Versions, addresses: digits with more than one point, more of them than a number has, or grouped as none is.
+VERSION = re.compile(r"(?<![\w.])\d+(?:\.\d+){2,}(?![\w])|(?<!\w)\d{19,}(?!\w)|(?<![\w.,])\d+,\d{4,}(?!\d)")
 # Letters and digits in one word (A5, MP3, 5G, 1990s), unless it is a number with its unit.
 MIXED = re.compile(
     r"(?<![\w])(?=[^\W\d_]*\d)(?=\d*[^\W\d_])"

@@ -64,7 +64,7 @@ _MONTH = (
 )
 _YEAR = r"(?P<year>(?:19|20)\d\d)(?!\d)"
 _DAY = r"\d{1,2}(?!\d)(?:st|nd|rd|th)?"
-_NO_AMOUNT = r"(?!\s?(?:%|percent|per\s+cent|million|billion|thousand)|[,.:]\d)"
+_NO_AMOUNT = r"(?!\s?(?:%|percent|per\s+cent|million|billion|thousand)|[.:]\d|,(?!(?:19|20)\d\d(?!\d))\d)"
 _NEXT = rf"(?:\s*(?:-|–|—|to|and|or|until|through)\s*(?P<next>\d{{1,2}})(?!\d)(?:st|nd|rd|th)?{_NO_AMOUNT})?"
 _FISCAL = r"(?:(?:fiscal|financial|calendar)\s+)?(?:year\s+)?"
 _LATER = (
@@ -73,7 +73,7 @@ _LATER = (
 )
 
 MONTH_DAY = re.compile(
-    rf"(?<!\w){_MONTH}\s+(?P<day>{_DAY}){_NO_AMOUNT}{_NEXT}(?:,?\s+{_YEAR})?", re.IGNORECASE
+    rf"(?<!\w){_MONTH}\s+(?P<day>{_DAY}){_NO_AMOUNT}{_NEXT}(?:(?:,\s?|\s){_YEAR})?", re.IGNORECASE
 )
 DAY_MONTH = re.compile(
     rf"(?<![\w.,$€£])(?P<day>{_DAY}){_NEXT}(?:\s+of)?[\s-]+{_MONTH}(?:[\s,-]+{_YEAR})?(?!\w)", re.IGNORECASE

@@ -158,10 +158,12 @@ def occurs(falsehood: Falsehood, sentence: str, source: str) -> bool:
     Units and currencies occur everywhere; they are looked for with their number.
     """
     if falsehood.kind in {"unit", "currency"}:
-        return falsehood.now.strip(".,") in source.split()
-    if falsehood.kind == "quarter":
+        number, _, unit = falsehood.now.strip(".,").partition(" ")
+        spelt = [word for word, value in SPELT.items() if str(value) == number]
+        return any(f"{one} {unit}".strip() in source for one in [number, *spelt])
+    if falsehood.kind == "quarter" or falsehood.now.startswith("Q"):
         now = falsehood.now.lower().strip('".,')
-        asked = next(n for n, word in enumerate(QUARTERS, 1) if now.removeprefix("q") in (str(n), word))
-        return bool(re.search(rf"Q{asked}|{QUARTERS[asked - 1]}.quarter", source))
+        asked = next((n for n, word in enumerate(QUARTERS, 1) if now.removeprefix("q") in (str(n), word)), 0)
+        return asked > 0 and bool(re.search(rf"Q{asked}|{QUARTERS[asked - 1]}.quarter", source))
     new = tokens(falsehood.now) - tokens(sentence)
     return bool(tokens(falsehood.now)) and new <= tokens(source)
