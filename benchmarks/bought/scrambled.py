@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from decimal import Decimal
 
-from benchmarks.bought.shared import _is_of
+from benchmarks.bought.shared import is_of
 from benchmarks.harness.report import Result, say
 from marketdata.models import Price
 from summaries import buying, matter, spending
@@ -38,7 +38,7 @@ def measure(result: Result, standin: OpenAIStandIn, batches: int) -> None:
         chosen = rng.sample(sorted(articles), BATCH)
         for id_, text in _ask([articles[one] for one in chosen]).items():
             pairs += 1
-            wrong += not _is_of(text, articles[id_])
+            wrong += not is_of(text, articles[id_])
     standin.heal()
     result.figures |= {"scrambled_batches": batches, "pairs": pairs, "wrong_pairs": wrong}
     result.must(wrong == 0, f"{wrong} of {pairs} texts are of another article")

@@ -27,7 +27,7 @@ from summaries.standins.openai import OpenAIStandIn
 PROCESSES = 10
 PATIENCE_S = 120.0
 # Of the quick run: the claims of a killed process run out sooner.
-FASTER = "0.15"
+FASTER = "0.5"
 
 
 def measure(result: Result, standin: OpenAIStandIn, users: int, *, quick: bool) -> None:
@@ -124,19 +124,22 @@ def _oracle(result: Result, standin: OpenAIStandIn, worth: list[Article], *, kil
     result.must(held.count() == len(worth), f"{held.count()} of {len(worth)} articles have a model's text")
     result.must(twice <= lost * BATCH, f"{twice} articles were bought twice, {lost} calls were lost")
     result.must(not Order.objects.exclude(state="done").exists(), "orders are left over")
-    wrong = [one.pk for one in held.select_related("article") if not _is_of(one, one.article)]
+    wrong = [one.pk for one in held.select_related("article") if not is_of(one, one.article)]
     result.must(not wrong, f"texts of other articles: {wrong[:5]}")
     settled = list(ModelCall.objects.exclude(outcome=Outcome.OPEN))
     known = [Usage(one.input_tokens, one.cached_tokens, one.output_tokens) for one in settled]
     billed = Counter((one.billed.input, one.billed.cached, one.billed.output) for one in standin.asked)
     ours = Counter((one.input, one.cached, one.output) for one in known)
     result.must(not ours - billed, "calls are written down that were not billed so")
-    result.must((billed - ours).total() == lost, "calls were billed that nobody knows of")
-    result.must(len(standin.asked) == ModelCall.objects.count(), "there is not one row for each call")
+    unknown = (billed - ours).total()  # a process may have died between setting aside and asking
+    result.must(unknown <= lost, "calls were billed that nobody knows of")
+    result.must(len(standin.asked) == len(settled) + unknown, "there is not one row for each call")
 
 
-def _is_of(summary: Summary, article: Article) -> bool:
-    return bool(summary.sentences) and all(_words(one) in _words(article.text) for one in summary.sentences)
+def is_of(summary: Summary, article: Article) -> bool:
+    """The server answers with sentences of the item itself, the longest of them cut off."""
+    told = _words(f"{article.headline} {article.text}")
+    return bool(summary.sentences) and all(_words(one).rstrip("…") in told for one in summary.sentences)
 
 
 def _words(text: str) -> str:
