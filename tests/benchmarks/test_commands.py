@@ -22,6 +22,10 @@ FIGURES = {
         "alerts", "tickers", "engine_us_per_tick", "sweep_0_ms", "sweep_10000_ms", "tick_to_commit_p95_ms",
         "accepted_to_commit_p95_ms", "load_s", "triggers", "rows_written", "explain",
     },
+    "summaries": {
+        "articles", "users", "model_calls", "calls_lower_bound", "cost_per_summary", "wrong_pairs",
+        "quick_score_ms_p95",
+    },
     "sharing": {
         "users", "tickers", "symbols_asked_per_ticker_refresh", "requests", "minimum_requests",
         "upstream_subscriptions", "distinct_tickers", "symbols_asked_after_doubling",
@@ -44,6 +48,7 @@ FIGURES = {
 RATIO = {
     "alert_delivery": "burst_vs_naive",
     "alert_pass": "sweep_vs_naive",
+    "summaries": "cost_vs_per_user",
     "sharing": "unshared_vs_shared",
     "subscriptions": "vs_stored_counter",
     "quote_cache": "upsert_vs_single",
