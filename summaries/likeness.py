@@ -9,7 +9,7 @@ from functools import lru_cache
 
 # So many words in a row are no accident.
 RUN = 8
-CANARY = re.compile(r"(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]{10,}")
+CANARY = re.compile(r"(?<![^\W_])(?=[^\W_]*\d)(?=[^\W_]*[^\W\d_])[^\W_]{10,}")
 
 WORD = re.compile(r"[^\W_]+")
 COMMON = frozenset(
