@@ -21,7 +21,7 @@ from tests.factories import make_user
 from tests.summaries.factories import make_company
 from tests.summaries.making import ScriptedModel, article, price, transcript
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
 ARTICLES = 40
 STEP = timedelta(seconds=15)
