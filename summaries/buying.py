@@ -6,12 +6,14 @@ is asked once more by itself, rests for a reason, or is given up; and each call 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connections, transaction
 
 from core import clock, metrics
@@ -37,6 +39,11 @@ TIMEOUT_S = {Lane.INTERACTIVE: 20.0, Lane.MINUTES: 30.0, Lane.OVERNIGHT: 30.0}
 # Raised budgets and new prices are noticed after that, at the latest.
 REST = timedelta(minutes=15)
 DOWN_REST = timedelta(seconds=30)
+# A question that was sent and not answered may have been billed: each time the rest is twice as long, up to an hour.
+MOST_DOUBLINGS = 7
+# What was answered of a part of a long call is not paid for again within this time.
+PART_KEPT_S = 86_400
+TAKEN = "somebody else has taken the order over"
 REFUSED_S = 600.0
 # They say something about the server, not about the question.
 OF_THE_SERVER = {Outcome.DOWN, Outcome.RATE_LIMITED, Outcome.UNAUTHORIZED}
@@ -48,6 +55,10 @@ _pause = threading.Event()
 
 class _Useless(Exception):
     """What came back cannot be used; the message says why."""
+
+
+class _Ending(Exception):
+    """This process is about to end: others are to ask."""
 
 
 def breaker_name() -> str:
@@ -131,12 +142,9 @@ def buy(claim: Claim, before: breakers.Reading) -> None:
             _buy_call(claim, before)
         else:
             _buy_items(claim, before)
-    except OverBudget as over:
+    except (OverBudget, NoModel, _Ending) as reason:
         _give_probe_back(before)
-        orders.rest(claim.orders, min(over.until, clock.now() + REST), str(over))
-    except NoModel as none:
-        _give_probe_back(before)
-        orders.rest(claim.orders, clock.now() + REST, str(none))
+        orders.rest(claim.orders, _until(reason), str(reason))
     except ModelError as error:
         _after_error(claim, error)
     except _Useless as useless:
@@ -149,16 +157,28 @@ def buy(claim: Claim, before: breakers.Reading) -> None:
         orders.failed(claim.orders, "an unforeseen fault")
 
 
+def _until(reason: OverBudget | NoModel | _Ending) -> datetime:
+    if isinstance(reason, _Ending):
+        return clock.now()
+    latest = clock.now() + REST
+    return min(reason.until, latest) if isinstance(reason, OverBudget) else latest
+
+
 def _give_probe_back(before: breakers.Reading) -> None:
     if before.state is State.HALF_OPEN:
         breakers.release(breaker_name())
 
 
 def _after_error(claim: Claim, error: ModelError) -> None:
-    if error.outcome in OF_THE_SERVER:
-        orders.rest(claim.orders, error.retry_at or clock.now() + DOWN_REST, str(error))
-    else:
+    if error.outcome not in OF_THE_SERVER:
         orders.failed(claim.orders, str(error))
+        return
+    before = max(order.claims for order in claim.orders) - 1
+    is_billed = error.usage != Usage()
+    rest = DOWN_REST * 2 ** min(before, MOST_DOUBLINGS) if is_billed else DOWN_REST
+    # A slow server may be quick enough for less.
+    apart = is_billed and before > 0
+    orders.rest(claim.orders, error.retry_at or clock.now() + rest, str(error), apart=apart)
 
 
 # --- articles and analyses: one call
@@ -191,7 +211,7 @@ def finish(claim: Claim, question: Question, call: ModelCall, answer: Answer, to
             found = checked.get(id_)
             (good if found is not None and found.draft is not None else bad).append(order)
             if found is not None and found.draft is not None and order.pk in mine:
-                storing.keep(order, found, call.model, question.prompt_version)
+                storing.keep(order, found, call.model, call.prompt_version)
         _settle(call, answer, len(good), len(claim.orders), took_ms)
         orders.done(good)
         orders.failed(bad, _why(answer, checked))
@@ -249,17 +269,19 @@ def _buy_call(claim: Claim, before: breakers.Reading) -> None:
 
 
 def _ask_part(claim: Claim, part: Item, before: breakers.Reading) -> EarningsDraft:
-    """Raises _Useless; what came before is paid for in vain then."""
+    """Raises _Useless. A part that was answered before is not asked about again."""
+    name = f"call-part:{claim.orders[0].key}:{hashlib.sha256(part.text.encode()).hexdigest()}"
+    if isinstance(known := cache.get(name), EarningsDraft):
+        return known
     question = matter.question_of(claim.task, [part])
     reservation, answer, took_ms = _ask(claim, question, before)
     breakers.succeeded(breaker_name(), before)
     checked = _checked(answer, question).get(part.id)
     draft = checked.draft if checked is not None else None
     _settle(reservation.call, answer, int(draft is not None), 1, took_ms)
-    if not orders.renew(claim.orders):
-        raise _Useless("somebody else has taken the order over")
     if not isinstance(draft, EarningsDraft):
         raise _Useless(_why(answer, {part.id: checked} if checked else {}))
+    cache.set(name, draft, PART_KEPT_S)
     return draft
 
 
@@ -268,10 +290,14 @@ def _ask_part(claim: Claim, part: Item, before: breakers.Reading) -> EarningsDra
 
 def _ask(claim: Claim, question: Question, before: breakers.Reading) -> tuple[Reservation, Answer, int]:
     """Raises OverBudget and NoModel when nothing was asked, ModelError when nothing came back; settled then."""
+    if _pause.is_set():
+        raise _Ending("the process that asked has ended")
     reservation = spending.reserve(
         question, lane=claim.lane, tier=claim.tier, is_renewal=claim.is_renewal, symbols=claim.symbols
     )
-    orders.note_call(claim.orders, reservation.call)
+    if not orders.note_call(claim.orders, reservation.call):  # whoever waited for too long
+        spending.settle(reservation.call, Outcome.DOWN, Usage(), error=TAKEN)
+        raise _Useless(TAKEN)
     began = clock.monotonic()
     try:
         answer = reservation.model.ask(question, timeout_s=TIMEOUT_S[claim.lane])

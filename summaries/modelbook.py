@@ -70,7 +70,9 @@ def model_of(name: str) -> LanguageModel:
     """The one of this name, whatever it costs and also when it has ended: to fetch what it was asked before."""
     if not registry.is_configured():
         raise NoModel(NOT_CONFIGURED)
-    return _made(ModelEntry.objects.filter(name=name).first() or ModelEntry(name=name))
+    entry = ModelEntry.objects.filter(name=name).first() or ModelEntry(name=name)
+    entry.supports_batch = True  # it did when it was asked
+    return _made(entry)
 
 
 def _entry_for(book: Book, step: Step, now: datetime) -> ModelEntry:

@@ -231,16 +231,18 @@ def _has_waited(head: Order, now: datetime) -> bool:
     return head.not_before <= now - timedelta(seconds=GATHER_S)
 
 
-def _take(ids: Collection[int], now: datetime) -> Claim:
+def _take(ids: Collection[int], now: datetime) -> Claim | None:
     mine = Order.objects.filter(pk__in=ids, state=OrderState.QUEUED)
     mine.update(
         state=OrderState.RUNNING, claims=F("claims") + 1, batch=None,
         claimed_until=now + _lease(),
     )  # fmt: skip
-    rows = Order.objects.filter(pk__in=ids).select_related(
+    # Without those that staff gave up, or an edited article took along, since they were looked at.
+    rows = Order.objects.filter(pk__in=ids, state=OrderState.RUNNING).select_related(
         "article", "transcript__ticker", "analysis__ticker"
     )
-    return Claim(tuple(rows.order_by("not_before", "id")))
+    found = tuple(rows.order_by("not_before", "id"))
+    return Claim(found) if found else None
 
 
 def _lease() -> timedelta:
@@ -249,7 +251,8 @@ def _lease() -> timedelta:
 
 def _take_back(now: datetime) -> None:
     """Of those who have died; what a vendor answers overnight is waited for elsewhere."""
-    lost = Order.objects.filter(state=OrderState.RUNNING, claimed_until__lt=now, batch=None)
+    over = Q(claimed_until__lt=now) | Q(claimed_until=None)
+    lost = Order.objects.filter(over, state=OrderState.RUNNING, batch=None)
     lost.update(state=OrderState.QUEUED, claimed_until=None)
 
 
@@ -284,9 +287,12 @@ def renew(orders: Iterable[Order]) -> int:
     return _ours(orders).update(claimed_until=clock.now() + _lease())
 
 
-def note_call(orders: Iterable[Order], call: ModelCall) -> None:
-    """Which call asks for them, as staff sees it, and as an overnight answer is led back to them."""
-    _ours(orders).update(call=call)
+def note_call(orders: Iterable[Order], call: ModelCall) -> int:
+    """Which call asks for them, as staff sees it, and as an overnight answer is led back to them.
+
+    The call is yet to be made, so they are ours for as long again.
+    """
+    return _ours(orders).update(call=call, claimed_until=clock.now() + _lease())
 
 
 def done(orders: Iterable[Order]) -> int:
@@ -300,16 +306,17 @@ def failed(orders: Iterable[Order], error: str) -> int:
     again = [order for order in found if order.failures + 1 < MOST_FAILURES]
     over = [order for order in found if order.failures + 1 >= MOST_FAILURES]
     common = {"failures": F("failures") + 1, "claimed_until": None, "last_error": error[:300]}
-    queued = _ours(again).update(state=OrderState.QUEUED, is_alone=True, not_before=now, **common)
+    queued = _ours(again).update(state=OrderState.QUEUED, is_alone=True, not_before=now, batch=None, **common)
     buried = _ours(over).update(state=OrderState.DEAD, done_at=now, **common)
     metrics.orders_failed.labels(reason="useless").inc(queued + buried)
     return queued + buried
 
 
-def rest(orders: Iterable[Order], until: datetime, why: str) -> int:
-    """Nothing was asked, or nobody answered: no fault of theirs."""
+def rest(orders: Iterable[Order], until: datetime, why: str, *, apart: bool = False) -> int:
+    """Nothing was asked, or nobody answered: no fault of theirs. `apart`: each is asked by itself from now on."""
+    more = {"is_alone": True} if apart else {}
     return _ours(orders).update(
-        state=OrderState.QUEUED, not_before=until, claimed_until=None, last_error=why[:300]
+        state=OrderState.QUEUED, not_before=until, claimed_until=None, last_error=why[:300], **more
     )
 
 
@@ -340,11 +347,12 @@ def retry(ids: Collection[int]) -> int:
 def revive() -> int:
     """Once, after an hour: what a model that wrote nonsense for a while had no use of may go well with it now."""
     now = clock.now()
-    dead = Order.objects.filter(state=OrderState.DEAD, claims__lte=MOST_FAILURES)
+    # Who was revived has failed more often; who was given up by a person has not.
+    dead = Order.objects.filter(state=OrderState.DEAD, failures=MOST_FAILURES)
     lately = dead.filter(done_at__lt=now - DEAD_FOR, done_at__gt=now - REVIVED_WITHIN).order_by("-done_at")
     ids = list(lately.values_list("pk", flat=True)[:REVIVED_AT_ONCE])
     revived = Order.objects.filter(pk__in=ids, state=OrderState.DEAD).update(
-        state=OrderState.QUEUED, failures=MOST_FAILURES - 1, is_alone=True, not_before=now, done_at=None
+        state=OrderState.QUEUED, is_alone=True, not_before=now, done_at=None
     )
     if revived:
         wake()

@@ -13,9 +13,10 @@ from typing import NamedTuple, cast
 from django.db import transaction
 
 from core import clock, metrics
+from core.outages import DATABASE_ERRORS
 from summaries import buying, modelbook, orders, spending
 from summaries.kinds import Lane, OrderState, Outcome, Step, Task
-from summaries.llm.base import Answer, BatchModel, Collected, CollectState, ModelError, Question
+from summaries.llm.base import Answer, BatchModel, Collected, CollectState, ModelError, Question, Usage
 from summaries.models import BatchState, ModelCall, Order, RemoteBatch
 from summaries.orders import Claim
 from summaries.spending import NoModel, OverBudget, Reservation
@@ -23,6 +24,8 @@ from summaries.spending import NoModel, OverBudget, Reservation
 logger = logging.getLogger(__name__)
 
 MOST_CALLS = 200
+# Below the term of a claim, together with the next one: what is claimed is handed in while it is ours.
+GATHER_S = 10.0
 TIMEOUT_S = 30.0
 # Vendors promise a day; what has not come then never will.
 GIVEN_UP_AFTER = timedelta(hours=26)
@@ -58,7 +61,12 @@ def send() -> int:
 
 def _sheets() -> list[_Sheet]:
     found: list[_Sheet] = []
-    while len(found) < MOST_CALLS and (claim := orders.claim([Lane.OVERNIGHT])) is not None:
+    until = clock.monotonic() + GATHER_S
+    while (
+        len(found) < MOST_CALLS
+        and clock.monotonic() < until
+        and (claim := orders.claim([Lane.OVERNIGHT])) is not None
+    ):
         if claim.task is Task.EARNINGS:  # long ones are asked about in steps
             orders.hurry(claim.orders)
             continue
@@ -77,16 +85,20 @@ def _sheets() -> list[_Sheet]:
 
 
 def _hand_in(sheets: list[_Sheet]) -> None:
+    sheets = [sheet for sheet in sheets if _is_ours(sheet)]
+    if not sheets:
+        return
     model = cast("BatchModel", sheets[0].reservation.model)
+    if not hasattr(model, "submit"):  # the cheaper one, which the budget demands by now
+        _keep_back(sheets, ModelError("the model takes no overnight batches", Outcome.BAD_REQUEST))
+        return
     try:
         external = model.submit(
             {str(sheet.reservation.call.pk): sheet.question for sheet in sheets}, timeout_s=TIMEOUT_S
         )
     except ModelError as error:
         logger.warning("an overnight batch could not be handed in: %s", error)
-        for sheet in sheets:
-            spending.settle(sheet.reservation.call, error.outcome, error.usage, error=str(error))
-            orders.rest(sheet.claim.orders, clock.now() + REST, str(error))
+        _keep_back(sheets, error)
         return
     with transaction.atomic():
         batch = RemoteBatch.objects.create(model=model.name, external_id=external, sent_at=clock.now())
@@ -95,9 +107,30 @@ def _hand_in(sheets: list[_Sheet]) -> None:
             orders.hand_over(sheet.claim.orders, batch)
 
 
+def _is_ours(sheet: _Sheet) -> bool:
+    """For as long again as at first; what somebody else has taken over is not handed in."""
+    if orders.renew(sheet.claim.orders):
+        return True
+    spending.settle(sheet.reservation.call, Outcome.DOWN, Usage(), error=buying.TAKEN)
+    return False
+
+
+def _keep_back(sheets: list[_Sheet], error: ModelError) -> None:
+    """What nobody can be asked for now rests; what is refused is asked in another lane."""
+    # The vendor may have it and answer it, though nobody knows under which name.
+    outcome = error.outcome if error.usage == Usage() else Outcome.LOST
+    for sheet in sheets:
+        spending.settle(sheet.reservation.call, outcome, Usage(), error=str(error))
+        if error.outcome in {Outcome.DOWN, Outcome.RATE_LIMITED}:
+            orders.rest(sheet.claim.orders, clock.now() + REST, str(error))
+        else:
+            orders.hurry(sheet.claim.orders)
+
+
 def collect() -> int:
     """Fetch the answers that are there; how many batches have ended. Raises DATABASE_ERRORS."""
-    return sum(_collect(batch) for batch in RemoteBatch.objects.filter(state=BatchState.SENT))
+    waiting = RemoteBatch.objects.filter(state=BatchState.SENT).order_by("sent_at", "id")
+    return sum(_collect(batch) for batch in waiting)
 
 
 def _collect(batch: RemoteBatch) -> bool:
@@ -111,21 +144,46 @@ def _collect(batch: RemoteBatch) -> bool:
     if found.state is CollectState.WAITING and now - batch.sent_at < GIVEN_UP_AFTER:
         return False
     for call in ModelCall.objects.filter(batch=batch, outcome=Outcome.OPEN):
-        _finish(call, found.answers.get(str(call.pk)))
+        _finish(call, found.answers.get(str(call.pk), _none_of(found)))
     is_done = found.state is CollectState.DONE
     state = BatchState.DONE if is_done else BatchState.FAILED
     RemoteBatch.objects.filter(pk=batch.pk).update(state=state, ended_at=now)
     return True
 
 
-def _finish(call: ModelCall, answer: Answer | ModelError | None) -> None:
-    rows = Order.objects.filter(call=call, state=OrderState.RUNNING)
+def _none_of(found: Collected) -> ModelError:
+    """What came of a question that has no answer. One that was given up may yet be billed."""
+    if found.state is CollectState.FAILED:
+        return ModelError(found.error or "the batch was refused", Outcome.BAD_REQUEST)
+    return ModelError("no answer came", Outcome.LOST)
+
+
+def _finish(call: ModelCall, answer: Answer | ModelError) -> None:
+    rows = Order.objects.filter(call=call, batch=call.batch_id, state=OrderState.RUNNING)
     claimed = tuple(rows.select_related("article", "analysis__ticker").order_by("pk"))
-    if isinstance(answer, Answer) and claimed:
-        claim = Claim(claimed)
+    if isinstance(answer, ModelError):
+        _settle(call, answer.outcome, answer.usage, str(answer))
+        orders.hurry(claimed)
+    elif claimed:
+        _keep(call, answer, claimed)
+    else:
+        _settle(call, Outcome.USELESS, answer.usage, "nobody waits for it any more")
+
+
+def _keep(call: ModelCall, answer: Answer, claimed: tuple[Order, ...]) -> None:
+    claim = Claim(claimed)
+    try:
         buying.finish(claim, buying.question_of(claim), call, answer, 0)
-        return
-    error = answer if isinstance(answer, ModelError) else ModelError("no answer came", Outcome.LOST)
-    spending.settle(call, error.outcome, error.usage, error=str(error))
-    metrics.model_calls.labels(task=call.task, outcome=error.outcome.value).inc()
-    orders.hurry(claimed)
+    except DATABASE_ERRORS:
+        raise
+    except Exception:
+        # A fault of ours must not be met again at each collection, nor keep the other answers from being read.
+        logger.exception("an overnight answer could not be kept")
+        _settle(call, Outcome.USELESS, answer.usage, "an unforeseen fault")
+        orders.failed(claimed, "an unforeseen fault")
+
+
+def _settle(call: ModelCall, outcome: Outcome, usage: Usage, error: str) -> None:
+    spending.settle(call, outcome, usage, error=error)
+    metrics.model_calls.labels(task=call.task, outcome=outcome.value).inc()
+    buying.count_tokens(usage)

@@ -54,6 +54,8 @@ CREDIT = {"insufficient_quota", "billing_hard_limit_reached"}
 # Nobody pays a bill within a minute.
 CREDIT_WAIT = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=1)
+# More tokens than this are a fault of the server, not a bill.
+MOST_TOKENS = 10**9
 REQUEST_ID = re.compile(r"[\w.:-]{1,200}")
 
 
@@ -139,7 +141,8 @@ def usage_of(body: Mapping[str, Any]) -> Usage | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= MOST_TOKENS else None
 
 
 def refusal_of(reply: Reply, most: Usage, usage: Usage | None = None) -> ModelError:

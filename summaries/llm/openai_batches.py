@@ -7,9 +7,10 @@ they were given. Answers come in any order, some perhaps twice or never; what is
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from core import clock
 from summaries.kinds import Outcome
 from summaries.llm import openai_connection
 from summaries.llm.base import Answer, Collected, CollectState, ModelError, Question, Usage
@@ -38,15 +39,24 @@ class OpenAIBatchModel(OpenAIModel):
             self.require_fit(question)
         lines = [_line(name, self.body(question)) for name, question in questions.items()]
 
-        async def handing_in(client: AsyncOpenAI) -> Any:
-            file = await client.files.create(
-                file=("questions.jsonl", "\n".join(lines).encode(), "application/jsonl"), purpose="batch"
-            )
-            return await client.batches.create(
-                input_file_id=_known(file), endpoint=ENDPOINT, completion_window=WINDOW
+        data = "\n".join(lines).encode()
+
+        async def uploading(client: AsyncOpenAI) -> Any:
+            return await client.files.create(
+                file=("questions.jsonl", data, "application/jsonl"), purpose="batch"
             )
 
-        return _known(calling(openai_connection.shared(), handing_in, timeout_s, NOTHING))
+        async def beginning(client: AsyncOpenAI) -> Any:
+            return await client.batches.create(
+                input_file_id=file, endpoint=ENDPOINT, completion_window=WINDOW
+            )
+
+        until = clock.monotonic() + timeout_s
+        # A file alone costs nothing. A batch of which no word came back may have been begun.
+        file = _known(calling(openai_connection.shared(), uploading, timeout_s, NOTHING), NOTHING)
+        most = _sum(self.most(question) for question in questions.values())
+        left_s = max(until - clock.monotonic(), 0.0)
+        return _known(calling(openai_connection.shared(), beginning, left_s, most), most)
 
     def collect(self, batch_id: str, *, timeout_s: float) -> Collected:
         async def collecting(client: AsyncOpenAI) -> Collected:
@@ -66,12 +76,17 @@ def _line(name: str, body: Mapping[str, Any]) -> str:
     return json.dumps(request, ensure_ascii=False)
 
 
-def _known(thing: Any) -> str:
+def _sum(usages: Iterable[Usage]) -> Usage:
+    found = list(usages)
+    return Usage(sum(one.input for one in found), 0, sum(one.output for one in found))
+
+
+def _known(thing: Any, most: Usage) -> str:
     """The id of what was made; a server that is none answers without."""
     found = getattr(thing, "id", None)
     if isinstance(found, str) and found:
         return found
-    raise ModelError("the answer cannot be read", Outcome.USELESS)
+    raise ModelError("the answer cannot be read", Outcome.USELESS, usage=most)
 
 
 async def _answers(client: AsyncOpenAI, batch: Batch) -> dict[str, Answer | ModelError]:

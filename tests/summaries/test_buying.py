@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
 
 from core import clock
@@ -36,6 +37,7 @@ def alone(monkeypatch):
     monkeypatch.setattr(orders, "wake", lambda: None)
     monkeypatch.setattr(orders, "GATHER_S", 0.0)
     breakers.reset(buying.breaker_name())
+    cache.clear()
 
 
 @pytest.fixture

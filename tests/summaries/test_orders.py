@@ -292,3 +292,62 @@ def test_what_was_given_up_is_tried_once_more_by_itself_an_hour_later(later):
 
     later(minutes=61)
     assert (orders.revive(), states()) == (0, [OrderState.DEAD])
+
+
+def test_what_rested_often_before_it_was_given_up_is_tried_once_more_as_well(later):
+    orders.want_summaries([article()], lane=Lane.INTERACTIVE)
+    for _ in range(5):
+        orders.rest(orders.claim().orders, clock.now(), "the server is down")
+    orders.failed(orders.claim().orders, "of no use")
+    orders.failed(orders.claim().orders, "of no use")
+
+    later(minutes=61)
+    assert orders.revive() == 1
+    orders.failed(orders.claim().orders, "of no use")
+
+    later(minutes=61)
+    assert (orders.revive(), states()) == (0, [OrderState.DEAD])
+
+
+def test_what_a_person_gave_up_stays_given_up(later):
+    orders.want_summaries([article()])
+    Order.objects.update(state=OrderState.DEAD, done_at=clock.now(), last_error="Given up by a person.")
+
+    later(minutes=61)
+
+    assert orders.revive() == 0
+
+
+@pytest.mark.parametrize("change", ["give_up", "delete"])
+def test_what_was_changed_while_it_was_looked_at_is_not_claimed(monkeypatch, change):
+    orders.want_summaries(articles(2), lane=Lane.INTERACTIVE)
+    gone, stays = Order.objects.order_by("id")
+    real = orders._next_of
+
+    def meanwhile(*args):
+        found = real(*args)
+        mine = Order.objects.filter(pk=gone.pk)
+        mine.delete() if change == "delete" else mine.update(state=OrderState.DEAD)
+        return found
+
+    monkeypatch.setattr(orders, "_next_of", meanwhile)
+
+    assert [one.pk for one in orders.claim().orders] == [stays.pk]
+    Order.objects.all().delete()
+
+
+def test_nothing_is_claimed_where_all_of_it_was_taken_away(monkeypatch):
+    orders.want_summaries([article()], lane=Lane.INTERACTIVE)
+    ids = list(Order.objects.values_list("pk", flat=True))
+    Order.objects.all().delete()
+    monkeypatch.setattr(orders, "_next_of", lambda *_: ids)
+
+    assert orders.claim() is None
+
+
+def test_an_order_whose_batch_is_gone_is_taken_back():
+    orders.want_summaries([article()], lane=Lane.INTERACTIVE)
+    orders.claim()
+    Order.objects.update(claimed_until=None, batch=None)
+
+    assert orders.claim() is not None
