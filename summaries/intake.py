@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,8 @@ from summaries.models import Article
 EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 # A vendor's clock may be ahead of ours by so much; what is later than that cannot be.
 AHEAD = timedelta(hours=1)
+# What a browser reads otherwise than we do leads elsewhere than we say, and a name before the host looks like one.
+MISLEADING = re.compile(r"[\\@<>\"'`{}|^%]")
 HEADLINE_LENGTH, SOURCE_LENGTH, URL_LENGTH, ID_LENGTH, LICENCE_LENGTH = 500, 100, 1000, 200, 200
 
 
@@ -60,7 +63,7 @@ def known_tickers(news: Iterable[News]) -> dict[str, int]:
 def examine(news: News, known: Mapping[str, int], terms: Terms) -> Fit | Refusal:
     headline = cleaning.headline(news.headline)[:HEADLINE_LENGTH]
     ticker_ids = {known[symbol] for symbol in news.symbols if symbol in known}
-    if not headline:
+    if not any(char.isalnum() for char in headline):  # without a word all of these would be one article
         return Refusal.NO_HEADLINE
     if not ticker_ids:
         return Refusal.NO_TICKER
@@ -73,9 +76,9 @@ def examine(news: News, known: Mapping[str, int], terms: Terms) -> Fit | Refusal
         text=text,
         source=cleaning.headline(news.source)[:SOURCE_LENGTH],
         url=_web_address(news.url),
-        licence=terms.licence,
+        licence=cleaning.headline(terms.licence)[:LICENCE_LENGTH],
         provider=terms.provider,
-        external_id=news.external_id.replace("\0", "")[:ID_LENGTH],
+        external_id=cleaning.visible(news.external_id)[:ID_LENGTH],
         content_hash=cleaning.content_hash(headline, text),
         is_fictional=terms.is_fictional,
         published_at=min(news.published_at, now),
@@ -99,7 +102,9 @@ def _web_address(url: str) -> str:
     except ValueError:
         return ""
     whole = parts.scheme in {"http", "https"} and parts.hostname and len(url) <= URL_LENGTH
-    return url if whole and url.isprintable() and " " not in url else ""
+    return (
+        url if whole and url.isprintable() and not MISLEADING.search(parts.netloc) and " " not in url else ""
+    )
 
 
 def merged(fits: Iterable[Fit]) -> list[Fit]:

@@ -78,9 +78,10 @@ def keep_once(call: EarningsCall, provider: str, *, fictional: bool = False) -> 
 
 
 def _examined(call: EarningsCall, provider: str, *, fictional: bool) -> Transcript:
-    ticker = Ticker.objects.filter(symbol=call.symbol).first()
+    # The database refuses what cannot be printed, and no symbol has it.
+    ticker = Ticker.objects.filter(symbol=call.symbol).first() if call.symbol.isprintable() else None
     if ticker is None:
-        raise NotKept(f"{call.symbol[:20]} is no ticker that is known.")
+        raise NotKept(f"{cleaning.visible(call.symbol[:20])} is no ticker that is known.")
     if not 1 <= call.quarter <= 4 or not EARLIEST_YEAR <= call.year <= clock.now().year + 2:
         raise NotKept(f"{call.symbol} has no quarter {call.quarter} of {call.year}.")
     speeches = [one for one in map(_plain, call.speeches) if one["text"]]

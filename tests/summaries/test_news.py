@@ -113,6 +113,37 @@ def test_fields_that_are_too_long_are_cut_and_nul_is_left_out(apple):
     assert (row.source, row.external_id, row.licence) == ("b" * 100, "c" * 200, "d" * 200)
 
 
+@pytest.mark.parametrize("text", ["a\ud800b", "a\0b", "\u202ea\u200bb"])
+def test_what_nobody_sees_is_kept_nowhere(apple, text):
+    one = told(1, headline=text, body=text, source=text, external_id=text, url=f"https://x.example/{text}")
+
+    news.ingest([one], "telling", licence=text)
+
+    row = Article.objects.get()
+    assert (row.headline, row.text, row.source, row.external_id, row.licence) == ("ab",) * 5
+    assert row.url == ""
+
+
+def test_articles_without_a_word_are_not_one_article(apple):
+    """All of them have the same content, and one would stand under the tickers of the others."""
+    ticker("MSFT")
+
+    found = news.ingest(
+        [told(1, headline="—", body=""), told(2, "MSFT", headline="🚀 !", body="")], "telling"
+    )
+
+    assert [one.why for one in found.refusals] == [Refusal.NO_HEADLINE, Refusal.NO_HEADLINE]
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example\\@bank.example", "bank.example@evil.example", 'x.example"y', "x.example<b>"]
+)
+def test_an_address_whose_host_may_be_read_in_two_ways_is_none(apple, host):
+    news.ingest([told(1, url=f"https://{host}/a")], "telling")
+
+    assert Article.objects.get().url == ""
+
+
 def test_a_headline_alone_is_an_article(apple):
     news.ingest([told(1, body="")], "telling")
 

@@ -122,6 +122,8 @@ def test_the_same_words_in_two_quarters_are_two_contents():
     ("told", "reason"),
     [
         (call("NOPE"), "NOPE is no ticker that is known."),
+        (call("AAPL\0"), "AAPL is no ticker that is known."),
+        (call("AAPL\ud800"), "AAPL is no ticker that is known."),
         (call(quarter=5), "AAPL has no quarter 5 of 2026."),
         (call(year=1907), "AAPL has no quarter 1 of 1907."),
         (call(year=9999), "AAPL has no quarter 1 of 9999."),
