@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any, cast
 
 from django.conf import settings
@@ -58,7 +59,7 @@ class ByTime(Cursor):
             moment = parse_datetime(text)
         except ValueError:
             return False
-        return moment is not None and moment.tzinfo is not None
+        return moment is not None and moment.utcoffset() == UTC.utcoffset(None)  # ours are
 
 
 class ByYear(Cursor):

@@ -125,7 +125,16 @@ def test_pages_follow_each_other_also_where_many_were_published_at_once(client, 
 
 
 @pytest.mark.parametrize(
-    "cursor", ["x", "cD1h", "cD0wMDAx", "cD0yMDI2LTExLTIx", "cD0%3D", "cD0yMDI2LTExLTIxVDAwOjAwOjAw"]
+    "cursor",
+    [
+        "cD0yMDI2LTAxLTAxVDAwOjAwOjAwJTJCMjM6NTk=",
+        "x",
+        "cD1h",
+        "cD0wMDAx",
+        "cD0yMDI2LTExLTIx",
+        "cD0%3D",
+        "cD0yMDI2LTExLTIxVDAwOjAwOjAw",
+    ],
 )
 def test_a_made_up_cursor_is_404_or_as_good_as_none(client, alice, cursor):
     make_article()
