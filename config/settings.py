@@ -174,6 +174,8 @@ CELERY_TASK_ROUTES = {
     "alerts.sweep": {"queue": "realtime"},
     "alerts.delete_old": {"queue": "slow"},
     "summaries.load_*": {"queue": "slow"},
+    "summaries.*_overnight": {"queue": "slow"},
+    "summaries.check_models": {"queue": "slow"},
     "summaries.delete_old": {"queue": "slow"},
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True

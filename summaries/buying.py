@@ -39,8 +39,8 @@ TIMEOUT_S = {Lane.INTERACTIVE: 20.0, Lane.MINUTES: 30.0, Lane.OVERNIGHT: 30.0}
 # Raised budgets and new prices are noticed after that, at the latest.
 REST = timedelta(minutes=15)
 DOWN_REST = timedelta(seconds=30)
-# A question that was sent and not answered may have been billed: each time the rest is twice as long, up to an hour.
-MOST_DOUBLINGS = 7
+# A question that was sent and not answered may have been billed: each time the rest is twice as long, up to 16 min.
+MOST_DOUBLINGS = 5
 # What was answered of a part of a long call is not paid for again within this time.
 PART_KEPT_S = 86_400
 TAKEN = "somebody else has taken the order over"

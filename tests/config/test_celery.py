@@ -37,3 +37,10 @@ def test_slow_tasks_run_in_a_process_that_a_time_limit_can_kill():
     assert slow.argv[slow.argv.index("-c") + 1] == "1"
     assert app.conf.task_soft_time_limit < app.conf.task_time_limit
     assert app.conf.task_time_limit < app.conf.broker_transport_options["visibility_timeout"]
+
+
+@pytest.mark.parametrize("name", ["send_overnight", "collect_overnight", "order_overnight", "check_models"])
+def test_what_waits_for_a_server_of_models_holds_up_no_notification(name):
+    route = app.amqp.router.route({}, f"summaries.{name}")
+
+    assert route["queue"].name == "slow"

@@ -15,7 +15,7 @@ from subscriptions.watchlist import watch
 from summaries import analyses, buying, orders, storing
 from summaries.kinds import Lane, OrderState, Outcome, Persona
 from summaries.llm import registry
-from summaries.llm.base import ModelError
+from summaries.llm.base import ModelError, Usage
 from summaries.models import Article, ModelCall, Order, Summary
 from tests.factories import make_user
 from tests.summaries.factories import make_company
@@ -36,6 +36,10 @@ def down(_question):
 
 def slow(_question):
     return ModelError("no answer in time", Outcome.DOWN)
+
+
+def slow_and_billed(_question):
+    return ModelError("no answer in time", Outcome.DOWN, usage=Usage(1_000, 0, 500))
 
 
 def nonsense(_question):
@@ -121,6 +125,29 @@ def test_an_hour_without_a_model_is_told_by_one_call_now_and_then(model, company
     assert len(model.asked) - before == ARTICLES / orders.BATCH + len(Persona)
     assert set(Order.objects.values_list("state", flat=True)) == {OrderState.DONE}
     assert Summary.objects.filter(model=model.name).count() == ARTICLES
+    assert_everything_is_shown(browser)
+
+
+def test_what_is_billed_for_nothing_for_an_hour_is_asked_less_often_and_then_bought(
+    model, company, time_machine
+):
+    ticker, browser = company
+    want_all(ticker)
+    model.script = slow_and_billed
+
+    for _ in range(4):
+        pass_time(time_machine, HOUR / 4)
+        assert_everything_is_shown(browser)
+
+    wanted = ARTICLES + len(Persona)
+    assert max(model.ids.count(one) for one in set(model.ids)) <= 8
+    assert not Order.objects.exclude(state=OrderState.QUEUED).exists()
+
+    model.script, before = None, len(model.asked)
+    pass_time(time_machine, timedelta(minutes=20))
+
+    assert len(model.asked) - before <= wanted
+    assert set(Order.objects.values_list("state", flat=True)) == {OrderState.DONE}
     assert_everything_is_shown(browser)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from summaries.kinds import Outcome
-from summaries.llm.base import Answer, Collected, CollectState, ModelError
+from summaries.llm.base import Answer, Collected, CollectState, ModelError, Usage
 from summaries.standins.batches import BatchFault
 from summaries.standins.faults import Fault
 from summaries.standins.openai import OpenAIStandIn
@@ -161,3 +161,22 @@ def test_a_wrong_key_is_told_of_batches_too(model, settings):
         model.submit(ASKED, timeout_s=PATIENCE_S)
 
     assert raised.value.outcome is Outcome.UNAUTHORIZED
+
+
+def test_a_batch_of_which_no_word_came_back_may_be_billed_and_a_file_alone_is_not(
+    model, standin, monkeypatch
+):
+    answer = standin.batches.respond
+
+    def silent_at(end):
+        def respond(method, path, *rest):
+            found = answer(method, path, *rest)
+            return (200, "application/json", b"{}") if (method, path) == ("POST", end) else found
+
+        monkeypatch.setattr(standin.batches, "respond", respond)
+        with pytest.raises(ModelError) as raised:
+            model.submit(ASKED, timeout_s=PATIENCE_S)
+        return raised.value.usage
+
+    assert silent_at("/files") == Usage()
+    assert silent_at("/batches").output == sum(model.most(one).output for one in ASKED.values())

@@ -242,6 +242,7 @@ def test_content_in_parts_is_joined():
     ({"prompt_tokens": True, "completion_tokens": 5}, MOST),
     ({"prompt_tokens": -1, "completion_tokens": 5}, MOST),
     ({"prompt_tokens": 1.5, "completion_tokens": 5}, MOST),
+    ({"prompt_tokens": 10**30, "completion_tokens": 5}, MOST),
     (None, MOST),
 ])  # fmt: skip
 def test_usage_is_believed_only_where_it_can_be_true(told, usage):
