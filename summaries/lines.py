@@ -6,8 +6,9 @@ A line that cannot be read is told with its number and costs no other line.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
 import orjson
@@ -21,6 +22,7 @@ T = TypeVar("T")
 LONGEST = 2_000_000
 MOST_SYMBOLS = 100
 MOST_SPEECHES = 5_000
+NOON = time(12)
 
 
 class BadLine(Exception):
@@ -175,18 +177,28 @@ def _symbol(text: str) -> str:
 
 
 def _moment(values: dict[str, Any], now: datetime) -> datetime:
-    """A day counts from midnight in UTC. `days_ago` is for articles that are never to be old: the demo's."""
+    """A day counts as its noon in UTC, which is the same day nearly everywhere, or as now while that is to come.
+
+    `days_ago` is for articles that are never to be old: the demo's.
+    """
     ago = values.get("days_ago")
     if ago is not None:
         if not isinstance(ago, (int, float)) or isinstance(ago, bool) or not 0 <= ago <= 36_500:
             raise BadLine("days_ago is no number of days.")
         return now - timedelta(days=ago)
     text = _text(values, "date")
+    with suppress(ValueError):
+        return _on(date.fromisoformat(text), now)
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise BadLine("The date is missing or not written as 2026-03-02 or 2026-03-02T14:30Z.") from None
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found
+
+
+def _on(day: date, now: datetime) -> datetime:
+    noon = datetime.combine(day, NOON, UTC)
+    return now if now < noon and now.astimezone(UTC).date() == day else noon
 
 
 def _day(value: object) -> date:

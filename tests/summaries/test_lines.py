@@ -41,7 +41,7 @@ def test_a_line_is_an_article():
             News(
                 external_id="The Wire:7",
                 headline="Apple rises",
-                published_at=datetime(2026, 3, 1, tzinfo=UTC),
+                published_at=datetime(2026, 3, 1, 12, tzinfo=UTC),
                 symbols=("AAPL",),
                 body="It rose.",
                 source="The Wire",
@@ -55,7 +55,7 @@ def test_a_line_is_an_article():
 def test_the_fewest_fields_are_headline_date_and_tickers():
     (found,) = articles({"headline": "Apple rises", "date": "2026-03-01", "tickers": ["AAPL"]})
 
-    assert found.news == News("", "Apple rises", datetime(2026, 3, 1, tzinfo=UTC), ("AAPL",))
+    assert found.news == News("", "Apple rises", datetime(2026, 3, 1, 12, tzinfo=UTC), ("AAPL",))
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,17 @@ def test_the_fewest_fields_are_headline_date_and_tickers():
 )
 def test_a_date_may_have_a_time(text, moment):
     (found,) = articles({**ARTICLE, "date": text})
+
+    assert found.news.published_at == moment
+
+
+@pytest.mark.parametrize(
+    ("hour", "moment"),
+    [(9, datetime(2026, 3, 2, 9, tzinfo=UTC)), (14, datetime(2026, 3, 2, 12, tzinfo=UTC))],
+)
+def test_a_date_alone_is_its_noon_but_never_yet_to_come(hour, moment):
+    line = json.dumps({**ARTICLE, "date": "2026-03-02"}).encode()
+    (found,) = lines.articles([line], NOW.replace(hour=hour, minute=0))
 
     assert found.news.published_at == moment
 
