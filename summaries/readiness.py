@@ -17,7 +17,7 @@ from core import checks, clock, doctor
 from core.checks import Finding
 from core.doctor import Line, Verdict
 from summaries import modelbook, spending
-from summaries.budget import worst
+from summaries.budget import usd_of, worst
 from summaries.kinds import Lane, OrderState, Outcome, Step
 from summaries.llm import registry
 from summaries.models import ModelCall, ModelEntry, Order
@@ -26,6 +26,7 @@ LATE_AFTER = timedelta(minutes=10)
 # Of what may wait until tomorrow, and of batches that a vendor has a day for.
 OVERNIGHT_LATE_AFTER = timedelta(days=2)
 LATELY = timedelta(hours=1)
+MANY_IN_VAIN = 3
 WARNED_BEFORE = timedelta(days=90)
 URGENT_BEFORE = timedelta(days=7)
 WORKED = (Outcome.OK, Outcome.PARTLY)
@@ -144,14 +145,25 @@ def _call_lines(now: datetime) -> Iterator[Line]:
         text = f"none of {calls['all']} calls within an hour worked; the last that did was {since}"
         yield Line("summaries", Verdict.BAD, text, "The administration shows each call with its error.")
     elif last is not None:
-        minutes = (now - last).total_seconds() / 60
-        yield Line("summaries", Verdict.OK, f"the last call that worked was {minutes:.0f} min ago")
+        yield _last_line(now, last, in_vain=lately.filter(at__gt=last).exclude(outcome__in=WORKED).count())
+
+
+def _last_line(now: datetime, last: datetime, *, in_vain: int) -> Line:
+    minutes = (now - last).total_seconds() / 60
+    text = f"the last call that worked was {minutes:.0f} min ago"
+    if in_vain < MANY_IN_VAIN:
+        return Line("summaries", Verdict.OK, text)
+    text += f"; {in_vain} since then did not"
+    return Line("summaries", Verdict.WARN, text, "The administration shows each call with its error.")
 
 
 def _budget_lines() -> Iterator[Line]:
-    for one in spending.standing():
-        if one.step >= Step.WARN:
-            what = f"the budget {one.scope} {one.name}".strip()
+    for one in spending.standing() if registry.is_configured() else ():
+        what = f"the budget {one.scope} {one.name}".strip()
+        if one.step < Step.WARN:
+            text = f"${usd_of(one.used_femto):.2f} of {what} are used today (${one.limit_usd.normalize():f})"
+            yield Line("summaries", Verdict.OK, text)
+        else:
             text = f"{what} is used up so far today that {BITES[one.step]} (${one.limit_usd.normalize():f} a day)"
             yield Line("summaries", Verdict.WARN, text, "The administration has the budgets.")
 

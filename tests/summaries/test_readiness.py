@@ -111,7 +111,16 @@ def test_a_model_that_works_is_named(model):
         (Verdict.OK, "0 orders wait, none for long"),
         (Verdict.WARN, "1 orders were given up"),
         (Verdict.OK, "the last call that worked was 7 min ago"),
+        (Verdict.OK, "$0.00 of the budget day are used today ($1)"),
     ]
+
+
+def test_calls_in_vain_since_the_last_that_worked_are_told(model):
+    make_call(at=ago(minutes=7))
+    for _ in range(3):
+        make_call(at=ago(minutes=3), outcome=Outcome.DOWN.value)
+
+    assert told()[2] == (Verdict.WARN, "the last call that worked was 7 min ago; 3 since then did not")
 
 
 def test_a_model_without_a_price_is_not_asked():
@@ -162,7 +171,7 @@ def test_an_hour_without_a_call_that_worked_is_bad():
     )
 
 
-def test_budgets_that_are_nearly_used_up_say_what_that_means():
+def test_budgets_that_are_nearly_used_up_say_what_that_means(model):
     Budget.objects.create(scope="day", usd_per_day=Decimal(1))
     Budget.objects.create(scope="lane", name="minutes", usd_per_day=Decimal("0.5"))
     make_call(counted_femto=Decimal(85 * 10**13))
