@@ -27,6 +27,8 @@ from summaries import news, texts
 from summaries.models import Article, Summary
 
 PAGE = 20
+WITH_TIME = timedelta(days=30)
+"""So long the hour of an article is of interest."""
 SAFE_SCHEMES = ("http", "https")
 PLACE = re.compile(r"(\d{1,16})-(\d{1,18})", re.ASCII)
 
@@ -126,6 +128,7 @@ class SummaryPart:
 class ArticleLine:
     article: Article
     ago: str
+    """Empty of an old one, which has its day alone: many were told without a time."""
     time: str
     title: str
     """The moment in full."""
@@ -197,7 +200,7 @@ def _lines(articles: Sequence[Article], now: datetime, zone: tzinfo) -> Iterator
         row = summaries.get(article.pk)
         yield ArticleLine(
             article=article,
-            ago=ago_words(article.published_at, now),
+            ago=ago_words(article.published_at, now) if now - article.published_at < WITH_TIME else "",
             time=clock_words(article.published_at, zone),
             title=_moment(article.published_at, zone),
             chips=_chips(tickers[article.pk], quotes),
