@@ -163,7 +163,7 @@ def test_one_style_alone_has_no_agreement(client: Client, alice, acme) -> None:
     alice.tier = "free"
     alice.save()
 
-    assert "One style alone has nothing to agree with." in text(client.get(TAB))
+    assert "With two scores or more, their mean stands here, and how far they agree." in text(client.get(TAB))
 
 
 def test_made_up_figures_are_marked(client: Client, alice) -> None:
