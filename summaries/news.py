@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.conf import settings
 from django.core.cache import cache
@@ -292,10 +292,10 @@ def load_file(
             if len(alike) == AT_ONCE:
                 _load_some(loaded, alike, summarize=summarize)
                 alike.clear()
-                _tell(on_progress, file.tell())
+                _tell(on_progress, file)
         for alike in filter(None, waiting.values()):
             _load_some(loaded, alike, summarize=summarize)
-        _tell(on_progress, file.tell())
+        _tell(on_progress, file)
     loaded.bad.sort(key=lambda bad: bad.number)
     return loaded
 
@@ -315,9 +315,9 @@ def _load_some(loaded: Loaded, some: Sequence[ArticleLine], *, summarize: bool) 
     loaded.ingested += found
 
 
-def _tell(on_progress: Callable[[int], None] | None, done: int) -> None:
-    if on_progress:
-        on_progress(done)
+def _tell(on_progress: Callable[[int], None] | None, file: BinaryIO) -> None:
+    if on_progress and file.seekable():  # a pipe does not know how far it is
+        on_progress(file.tell())
 
 
 # --- asking vendors

@@ -55,6 +55,18 @@ def test_each_line_becomes_an_article_with_a_summary(file):
     }
 
 
+def test_articles_come_through_a_pipe_too(file):
+    read, write = os.pipe()
+    os.write(write, line(1).encode())
+    os.close(write)
+    try:
+        said, _ = load(Path(f"/dev/fd/{read}"))
+    finally:
+        os.close(read)
+
+    assert said == "1 lines: 1 articles are new, 0 edited, 0 known already, 0 lines not kept."
+
+
 def test_loading_again_changes_nothing_and_an_edited_line_takes_its_place(file):
     file.write_text("\n".join(line(number) for number in range(3)))
     load(file)
