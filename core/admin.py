@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db import connection
 from django.db.models import Model, QuerySet
@@ -46,6 +48,12 @@ class ReadOnlyAdmin(ModelAdmin[M]):
 
     show_full_result_count = False
     list_per_page = 50
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """PostgreSQL takes no NUL, and no filter of Django's looks for one."""
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            raise IncorrectLookupParameters
+        return super().get_changelist_instance(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -508,3 +508,19 @@ def test_an_overnight_batch_shows_its_orders_and_what_it_cost(client, staff):
     make_call(batch=batch)
 
     assert f"batch-7 {MODEL} Sent 3.0 h 2 $0.004000" in text_of(client, "remotebatch")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "article/?provider=",
+        "summary/?model=",
+        "order/?state=",
+        "modelcall/?tier=",
+        "analysis/?persona__exact=",
+    ],
+)
+def test_a_filter_that_no_database_takes_leads_back_to_the_list(client, staff, page):
+    answer = client.get(f"/admin/summaries/{page}%00")
+
+    assert (answer.status_code, answer["Location"]) == (302, f"/admin/summaries/{page.partition('?')[0]}?e=1")
