@@ -21,6 +21,7 @@ from dashboard.moments import zone_of
 from dashboard.news_page import NewsList, Place, newer_than
 from marketdata import attention
 from marketdata.errors import InvalidSymbol
+from marketdata.models import Ticker
 from marketdata.symbols import canonical
 from subscriptions import watchlist
 
@@ -99,7 +100,8 @@ def news_page(request: HttpRequest) -> HttpResponseBase:
     if ticker and user is None and ticker not in settings.DEMO_SYMBOLS:
         return redirect_to_login(request.get_full_path())
     chosen = NewsFilter.of(user, ticker, wants_all="all" in request.GET)
-    attention.look(chosen.symbols or ())
+    if not chosen.ticker or Ticker.objects.filter(symbol=chosen.ticker).exists():
+        attention.look(chosen.symbols or ())
     if "X-Fragment" in request.headers:
         return _hint(request, chosen)
     zone, now = zone_for(user), clock.now()

@@ -21,6 +21,8 @@ EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(hours=1)
 # What a browser reads otherwise than we do leads elsewhere than we say, and a name before the host looks like one.
 MISLEADING = re.compile(r"[\\@<>\"'`{}|^%]")
+# What names more is a list, and is about none of them.
+MOST_SYMBOLS = 100
 HEADLINE_LENGTH, SOURCE_LENGTH, URL_LENGTH, ID_LENGTH, LICENCE_LENGTH = 500, 100, 1000, 200, 200
 
 
@@ -62,7 +64,7 @@ def known_tickers(news: Iterable[News]) -> dict[str, int]:
 
 def examine(news: News, known: Mapping[str, int], terms: Terms) -> Fit | Refusal:
     headline = cleaning.headline(news.headline)[:HEADLINE_LENGTH]
-    ticker_ids = {known[symbol] for symbol in news.symbols if symbol in known}
+    ticker_ids = {known[symbol] for symbol in news.symbols[:MOST_SYMBOLS] if symbol in known}
     if not any(char.isalnum() for char in headline):  # without a word all of these would be one article
         return Refusal.NO_HEADLINE
     if not ticker_ids:

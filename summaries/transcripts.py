@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,6 +44,8 @@ CLAIMED_FOR_S = 300
 QUEUED_AT_ONCE = 500
 EARLIEST_YEAR = 1980
 FACTS = ("title", "held_on", "speeches", "provider", "content_hash", "is_fictional", "loaded_at")
+# The longest calls have half of it. More would be checked for minutes, and fill a page that nobody reads.
+MOST_CHARS = 500_000
 TITLE_LENGTH, SPEAKER_LENGTH, ROLE_LENGTH = 300, 200, 200
 
 
@@ -84,7 +86,7 @@ def _examined(call: EarningsCall, provider: str, *, fictional: bool) -> Transcri
         raise NotKept(f"{cleaning.visible(call.symbol[:20])} is no ticker that is known.")
     if not 1 <= call.quarter <= 4 or not EARLIEST_YEAR <= call.year <= clock.now().year + 2:
         raise NotKept(f"{call.symbol} has no quarter {call.quarter} of {call.year}.")
-    speeches = [one for one in map(_plain, call.speeches) if one["text"]]
+    speeches = list(_speeches(call.speeches))
     if not speeches:
         raise NotKept(f"{call.symbol}, Q{call.quarter} {call.year}: nobody says anything.")
     return Transcript(
@@ -99,6 +101,17 @@ def _examined(call: EarningsCall, provider: str, *, fictional: bool) -> Transcri
         is_fictional=fictional,
         loaded_at=clock.now(),
     )
+
+
+def _speeches(told: Iterable[Speech]) -> Iterator[dict[str, str]]:
+    left = MOST_CHARS
+    for one in map(_plain, told):
+        words = cleaning.shorten(one["text"], left)
+        if words:
+            yield {**one, "text": words}
+        if words != one["text"]:
+            return
+        left -= len(words)
 
 
 def _plain(speech: Speech) -> dict[str, str]:

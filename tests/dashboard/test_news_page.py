@@ -73,6 +73,15 @@ def test_news_is_of_the_tickers_that_are_watched(client: Client, alice, apple) -
     assert headlines(client.get("/news/?ticker=msft")) == ["Of Microsoft", "Of both"]
 
 
+def test_what_nobody_knows_is_looked_at_by_nobody(client: Client, alice) -> None:
+    attention.forget()
+
+    for number in range(3):
+        assert client.get(f"/news/?ticker=NOPE{number}").status_code == 200
+
+    assert attention.looked_at() == set()
+
+
 def test_whose_news_are_read_is_looked_at(client: Client, alice, apple) -> None:
     make_ticker("MSFT")
     attention.forget()

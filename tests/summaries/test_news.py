@@ -144,6 +144,14 @@ def test_an_address_whose_host_may_be_read_in_two_ways_is_none(apple, host):
     assert Article.objects.get().url == ""
 
 
+def test_an_article_is_about_a_hundred_tickers_at_most(apple):
+    symbols = [ticker(f"T{number}").symbol for number in range(110)]
+
+    news.ingest([told(1, *symbols)], "telling")
+
+    assert Article.objects.get().tickers.count() == 100
+
+
 def test_a_headline_alone_is_an_article(apple):
     news.ingest([told(1, body="")], "telling")
 

@@ -137,6 +137,16 @@ def test_a_call_that_cannot_be_is_not_kept(told, reason):
     assert Transcript.objects.count() == 0
 
 
+def test_a_call_that_is_longer_than_any_is_cut(monkeypatch):
+    monkeypatch.setattr(transcripts, "MOST_CHARS", 12)
+    ticker("AAPL")
+    said = (Speech("Ada", "We sold"), Speech("Ben", "five things"), Speech("Cy", "today"))
+
+    kept = transcripts.keep(call(speeches=said), "telling")
+
+    assert [one["text"] for one in kept.speeches] == ["We sold", "five"]
+
+
 def test_calls_are_listed_the_newest_first():
     ticker("MSFT")
     for year, quarter in ((2025, 4), (2026, 2), (2026, 1)):
