@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 
@@ -43,6 +44,8 @@ DOWN_REST = timedelta(seconds=30)
 MOST_DOUBLINGS = 5
 # What was answered of a part of a long call is not paid for again within this time.
 PART_KEPT_S = 86_400
+# How long a database may be away that is to keep an answer: less than is left of the claim.
+AGAIN_S = (0.5, 1.5, 3.0)
 TAKEN = "somebody else has taken the order over"
 REFUSED_S = 600.0
 # They say something about the server, not about the question.
@@ -187,11 +190,27 @@ def _after_error(claim: Claim, error: ModelError) -> None:
 def _buy_items(claim: Claim, before: breakers.Reading) -> None:
     question = question_of(claim)
     reservation, answer, took_ms = _ask(claim, question, before)
-    orders.renew(claim.orders)  # checking takes its time on a busy machine
-    if finish(claim, question, reservation.call, answer, took_ms) or len(claim.orders) == 1:
+
+    def keep() -> int:
+        orders.renew(claim.orders)  # checking takes its time on a busy machine
+        return finish(claim, question, reservation.call, answer, took_ms)
+
+    if _surely(keep) or len(claim.orders) == 1:
         breakers.succeeded(breaker_name(), before)
     else:  # nothing of many was of use: that is the model, not what it was asked about
         breakers.failed(breaker_name())
+
+
+def _surely(keep: Callable[[], int]) -> int:
+    """What was answered is paid for: a database that is restarted just then must not lose it."""
+    for pause_s in AGAIN_S:
+        try:
+            return keep()
+        except DATABASE_ERRORS:
+            metrics.database_failures.labels(used_by="summaries").inc()
+            connections.close_all()
+            threading.Event().wait(pause_s)
+    return keep()
 
 
 def question_of(claim: Claim) -> Question:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 
 from core import clock
 from marketdata.providers import breakers
@@ -141,3 +142,22 @@ def test_who_waited_for_the_budget_for_too_long_asks_nobody(model, later, monkey
 
     assert (len(model.asked), Summary.objects.count()) == (1, 1)
     assert not ModelCall.objects.filter(outcome=Outcome.OPEN).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_outlives_a_database_that_is_restarted(model, monkeypatch):
+    orders.want_summaries([article()], lane=Lane.INTERACTIVE)
+    monkeypatch.setattr(buying, "AGAIN_S", (0.0, 0.0))
+    real, away = orders.are_ours, [True, True]
+
+    def are_ours(found):
+        if away:
+            away.pop()
+            raise OperationalError("the server closed the connection")
+        return real(found)
+
+    monkeypatch.setattr(orders, "are_ours", are_ours)
+    buying.buy(orders.claim(), CLOSED)
+
+    assert (len(model.asked), Order.objects.get().state) == (1, OrderState.DONE)
+    assert ModelCall.objects.get().outcome == Outcome.OK
