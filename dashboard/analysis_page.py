@@ -278,19 +278,21 @@ def wanted_words(wanted: Iterable[Wanted], symbol: str, zone: tzinfo) -> str:
     found = list(wanted)
     if any(one.state in UNDER_WAY for one in found):
         return "New texts are being written; they appear here by themselves or when the page is opened again."
+    if any(one.state == OrderState.DEAD for one in found):
+        return STATES[OrderState.DEAD.value]
     held = next((one for one in found if one.why is not None), None)
     if held is None or held.why is None:
         return "The texts are of these very figures already."
-    return _WHY[held.why].format(symbol=symbol, until=_until(held, zone))
-
-
-def _until(held: Wanted, zone: tzinfo) -> str:
-    return f"{clock_words(held.until, zone)} {zone_name(held.until, zone)}" if held.until else "later"
+    until = f"{clock_words(held.until, zone)} {zone_name(held.until, zone)}" if held.until else ""
+    return _WHY[held.why].format(symbol=symbol, until=until, at=f"at {until}" if until else "later")
 
 
 _WHY = {
     Why.BUDGET: "Today's budget for new texts is used up; the next are written from {until} on.",
     Why.NO_MODEL: "Looked at again. No language model is connected, so the sentences are computed.",
     Why.NO_FUNDAMENTALS: "No figures of {symbol} are known yet; they have been asked for.",
-    Why.LATER: "The model does not answer just now; it is asked again at {until}.",
+    Why.NO_PRICE: "{symbol} has no price yet, and a score needs one.",
+    Why.OTHER_CURRENCY: "The figures of {symbol} are in another currency than its price, so there is no score.",
+    Why.NO_SCORE: "Too few figures of {symbol} are known for a score.",
+    Why.LATER: "The model does not answer just now; it is asked again {at}.",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import fields
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,15 +13,16 @@ from django.conf import settings
 from django.test import Client
 
 from core import clock
-from dashboard.analysis_page import AnalysisView, word_of
+from dashboard.analysis_page import AnalysisView, wanted_words, word_of
 from dashboard.moments import zone_of
 from marketdata import fundamentals
 from marketdata.models import Quote
 from summaries import allowance, analyses, modelbook, orders, refreshing
 from summaries.kinds import EXTRACTIVE, Lane, OrderState, Persona, Step
 from summaries.models import Analysis, Order
+from summaries.refreshing import RESTING, Wanted, Why
 from tests.factories import make_ticker, make_user
-from tests.summaries.factories import make_company, make_fundamentals
+from tests.summaries.factories import ACME, make_company, make_fundamentals
 
 pytestmark = pytest.mark.django_db
 MODEL = "gpt-6-luna"
@@ -322,6 +324,41 @@ def test_refresh_without_a_model_says_that_sentences_are_computed(
 
     assert "Looked at again. No language model is connected, so the sentences are computed." in answer
     assert "data-under-way" not in answer
+
+
+def test_refresh_without_a_price_says_so(client: Client, alice) -> None:
+    make_fundamentals(make_ticker("ACME"))
+
+    assert "ACME has no price yet, and a score needs one." in text(client.post(REFRESH, follow=True))
+
+
+def test_refresh_of_figures_in_another_currency_says_so(client: Client, alice) -> None:
+    make_company(symbol="ACME", currency="JPY")
+
+    answer = text(client.post(REFRESH, follow=True))
+
+    assert "The figures of ACME are in another currency than its price, so there is no score." in answer
+
+
+def test_refresh_of_what_too_little_is_known_of_says_so(client: Client, alice) -> None:
+    known = {field.name: None for field in fields(ACME) if isinstance(getattr(ACME, field.name), Decimal)}
+    make_company(symbol="ACME", **known)
+
+    answer = text(client.post(REFRESH, follow=True))
+
+    assert "Too few figures of ACME are known for a score." in answer
+
+
+def test_there_are_words_for_all_that_may_become_of_a_wish() -> None:
+    zone = zone_of("UTC")
+    said = [wanted_words([Wanted(Persona.BASIC, RESTING, why)], "ACME", zone) for why in Why]
+    assert len({*said}) == len(Why)
+    assert said[-1] == "The model does not answer just now; it is asked again later."
+
+
+def test_a_text_that_was_given_up_is_not_called_up_to_date() -> None:
+    said = wanted_words([Wanted(Persona.BASIC, OrderState.DEAD.value)], "ACME", zone_of("UTC"))
+    assert said == "The model's text could not be used. What stands here is computed."
 
 
 def test_refresh_of_what_nothing_is_known_of_says_that_it_was_asked_for(client: Client, alice) -> None:
