@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -109,11 +109,21 @@ def _web_address(url: str) -> str:
     )
 
 
-def merged(fits: Iterable[Fit]) -> list[Fit]:
-    """Each content and each id of the vendor once, with the tickers of all; of edited ones the newest."""
+def _not_withdrawn(fits: Sequence[Fit], terms: Terms) -> list[Fit]:
+    """What a person has withdrawn does not come back because its vendor has changed a word of it."""
+    told = {fit.article.external_id for fit in fits} - {""}
+    rows = Article.objects.filter(provider=terms.provider, external_id__in=told, text="")
+    found = rows.values_list("external_id", "headline", "content_hash") if told else ()
+    # The hash of a headline alone is another one.
+    gone = {id_ for id_, headline, hash_ in found if hash_ != cleaning.content_hash(headline, "")}
+    return [fit for fit in fits if fit.article.external_id not in gone]
+
+
+def merged(fits: Sequence[Fit], terms: Terms) -> list[Fit]:
+    """Each content and each id of the vendor once, with the tickers of all; of edited the newest, of withdrawn none."""
     found: dict[str, Fit] = {}
     by_id: dict[str, Fit] = {}
-    for fit in sorted(fits, key=lambda one: one.article.published_at):
+    for fit in sorted(_not_withdrawn(fits, terms), key=lambda one: one.article.published_at):
         article = fit.article
         earlier = found.get(article.content_hash) or by_id.get(article.external_id)
         if earlier is not None:

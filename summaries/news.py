@@ -125,7 +125,7 @@ def _ingest_some(news: Sequence[News], terms: Terms) -> Ingested:
     examined = [(one, examine(one, known, terms)) for one in news]
     fits = [found for _, found in examined if isinstance(found, Fit)]
     refusals = tuple(Refused(one, found) for one, found in examined if isinstance(found, Refusal))
-    new, updated = _keep(merged(fits), terms)
+    new, updated = _keep(merged(fits, terms), terms)
     return Ingested(new, len(fits) - new - updated, len(refusals), updated, refusals, unknown)
 
 

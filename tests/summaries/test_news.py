@@ -152,6 +152,18 @@ def test_an_article_is_about_a_hundred_tickers_at_most(apple):
     assert Article.objects.get().tickers.count() == 100
 
 
+def test_what_was_withdrawn_does_not_come_back_with_an_edit_of_its_vendor(apple):
+    news.ingest([told(1), told(2, body="")], "telling")
+    withdrawn = Article.objects.exclude(text="")
+    Summary.objects.filter(article__in=withdrawn).delete()
+    withdrawn.update(text="")
+
+    found = news.ingest([told(1, body="Edited once more."), told(2, body="Now with a text.")], "telling")
+
+    assert counts(found) == (0, 1, 1, 0)
+    assert sorted(Article.objects.values_list("text", flat=True)) == ["", "Now with a text."]
+
+
 def test_a_headline_alone_is_an_article(apple):
     news.ingest([told(1, body="")], "telling")
 
@@ -441,5 +453,5 @@ def test_the_latest_are_those_of_these_tickers_each_once_the_newest_first(apple,
 
 @pytest.mark.parametrize("number", [1, 30])
 def test_many_articles_take_as_many_queries_as_one(apple, number, django_assert_num_queries):
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         assert news.ingest([told(one) for one in range(number)], "telling").new == number
