@@ -34,17 +34,26 @@ return 0
 """
 
 
-def take(user: User) -> None:
-    """One of this hour; raises TooManyRefreshes and takes none where none is left."""
-    span_ms = SPAN // timedelta(milliseconds=1)
-    args = (clock.now_us() // 1000, span_ms, user.limits.analyses_per_hour, uuid4().hex)
+def take(user: User) -> str:
+    """One of this hour, by a name to give it back; raises TooManyRefreshes and takes none where none is left."""
+    span_ms, name = SPAN // timedelta(milliseconds=1), uuid4().hex
+    args = (clock.now_us() // 1000, span_ms, user.limits.analyses_per_hour, name)
     try:
         wait_ms: Any = client().eval(TAKE, 1, _key(user), *args)
     except RedisError:
         metrics.redis_failures.labels(used_by="analyses").inc()
-        return
+        return name
     if wait_ms:
         raise TooManyRefreshes(user.tier, wait_ms / 1000)
+    return name
+
+
+def give_back(user: User, name: str) -> None:
+    """Nothing was ordered for it."""
+    try:
+        client().zrem(_key(user), name)
+    except RedisError:
+        metrics.redis_failures.labels(used_by="analyses").inc()
 
 
 def _key(user: User) -> str:

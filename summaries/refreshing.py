@@ -59,9 +59,11 @@ def want(user: User, ticker: Ticker, personas: Sequence[Persona] = ()) -> list[W
     for persona in wanted:
         if persona not in own:
             raise PersonaLocked(persona.value, analyses.LABELS[persona])
-    allowance.take(user)
+    taken = allowance.take(user)
     ordered = analyses.refresh(ticker, wanted, lane=Lane.INTERACTIVE, tier=user.tier)
     found = _by_persona(ordered)
+    if not found:
+        allowance.give_back(user, taken)
     missing = [persona for persona in wanted if persona not in found]
     without = _without_order(ticker, missing) if missing else {}
     step = step_for(user.tier) if found else Step.NORMAL

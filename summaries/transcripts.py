@@ -164,7 +164,7 @@ def load_file(path: Path, *, on_progress: Callable[[int], None] | None = None) -
         for one in lines.calls(file):
             loaded.lines += 1
             _load_line(loaded, one)
-            if on_progress:
+            if on_progress and file.seekable():
                 on_progress(file.tell())
     return loaded
 

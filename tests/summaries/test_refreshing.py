@@ -167,3 +167,10 @@ def test_figures_that_are_too_few_are_told(model):
     ticker = make_known(figures={"eps_ttm": "5"})
 
     assert refreshing.want(make_user(), ticker) == [Wanted(BASIC, RESTING, Why.NO_SCORE)]
+
+
+def test_a_wish_that_orders_nothing_takes_none_of_the_hour():
+    user, ticker = make_user(), make_known()
+
+    for _ in range(user.limits.analyses_per_hour + 1):
+        refreshing.want(user, ticker)
