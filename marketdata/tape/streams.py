@@ -90,12 +90,15 @@ class Streams:
         refused = {(name, symbol) for name, one in self.lines.items() for symbol in one.refused}
         rooms = {name: one.room for name, one in self.lines.items()}
         standings = {name: one.standing for name, one in self.lines.items()}
-        self.routes = routes(holders, self.candidates, standings, rooms, refused, self.routes.provider_of)
+        before = self.routes.provider_of
+        self.routes = routes(holders, self.candidates, standings, rooms, refused, before)
         order: dict[str, list[str]] = {name: [] for name in self.lines}
         for symbol, name in self.routes.provider_of.items():
             order[name].append(symbol)
-        for name, symbols in order.items():
-            self.lines[name].want(symbols, stand_by=name in self.routes.awaited)
+        losing = {name for symbol, name in before.items() if self.routes.provider_of.get(symbol) != name}
+        # Whoever gives a symbol up is told first, so that nobody pays for two streams of it.
+        for name in sorted(order, key=lambda name: name not in losing):
+            self.lines[name].want(order[name], stand_by=name in self.routes.awaited)
 
     def _question(self, holders: Mapping[str, int]) -> object:
         """All that the routes depend on."""

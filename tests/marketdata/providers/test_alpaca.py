@@ -233,11 +233,11 @@ async def test_trades_after_a_halt_mean_that_trading_goes_on(standin):
 
 
 async def test_the_days_bar_corrects_the_days_figures(standin):
-    midnight = NOW.replace(hour=12)
+    now = clock.now()  # not when the module was read: figures end with their day
     async with streaming(standin, "BTC-USD") as stream:
         prices = [Decimal(price) for price in (100, 120, 90, 110)]
-        await standin.bar("BTC-USD", midnight.replace(hour=0), prices, 5_000, "d")
-        await standin.sell(Trade("BTC-USD", Decimal(130), 7, NOW, id=1))
+        await standin.bar("BTC-USD", now.replace(hour=0), prices, 5_000, "d")
+        await standin.sell(Trade("BTC-USD", Decimal(130), 7, now, id=1))
         (tick,) = await events_of(stream, 1)
 
     assert (tick.open, tick.high, tick.low, tick.volume) == (Decimal(100), Decimal(130), Decimal(90), 5_007)
