@@ -18,7 +18,7 @@ from summaries.llm import openai_connection
 from summaries.models import Article, Budget, BudgetScope
 from summaries.standins.openai import KEY, OpenAIStandIn
 
-USERS = 1_000
+USERS, QUICK_USERS = 1_000, 400
 BATCHES, QUICK_BATCHES = 1_000, 20
 
 
@@ -28,7 +28,7 @@ def measure(*, quick: bool) -> Result:
     say(f"{Article.objects.count()} articles are loaded")
     with OpenAIStandIn(cached_share=0.25).running() as standin:
         point_at(standin.url)
-        shared.measure(result, standin, USERS, quick=quick)
+        shared.measure(result, standin, QUICK_USERS if quick else USERS, quick=quick)
         scrambled.measure(result, standin, QUICK_BATCHES if quick else BATCHES)
     openai_connection.close()
     scores.measure(result)
