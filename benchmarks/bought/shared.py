@@ -97,7 +97,7 @@ def _first_to_ask(children: list[subprocess.Popen[str]]) -> subprocess.Popen[str
 
 def _figures(result: Result, standin: OpenAIStandIn, worth: list[Article], users: int) -> None:
     calls = [one for one in standin.asked if one.billed.output]
-    lost = ModelCall.objects.filter(outcome=Outcome.OPEN).count()
+    lost = unknown(standin)
     bound = ceil(len(worth) / BATCH)
     bought = Summary.objects.exclude(model=EXTRACTIVE).count()
     cost = _usd(sum(map(_femto_of, (one.billed for one in calls))))
@@ -115,8 +115,22 @@ def _figures(result: Result, standin: OpenAIStandIn, worth: list[Article], users
     result.bars.append(at_most("model calls but those of the killed process", len(calls) - lost, bound))
 
 
+def unknown(standin: OpenAIStandIn) -> int:
+    """Calls that the server answered and nobody settled, who asked being dead."""
+    return (_billed(standin) - _settled()).total()
+
+
+def _billed(standin: OpenAIStandIn) -> Counter[Usage]:
+    return Counter(one.billed for one in standin.asked)
+
+
+def _settled() -> Counter[Usage]:
+    rows = ModelCall.objects.exclude(outcome=Outcome.OPEN)
+    return Counter(Usage(one.input_tokens, one.cached_tokens, one.output_tokens) for one in rows)
+
+
 def _oracle(result: Result, standin: OpenAIStandIn, worth: list[Article], *, killed: bool) -> None:
-    lost = ModelCall.objects.filter(outcome=Outcome.OPEN).count()
+    lost, opened = unknown(standin), ModelCall.objects.filter(outcome=Outcome.OPEN).count()
     asked = Counter(id_ for one in standin.asked for id_ in one.ids)
     twice = sum(number - 1 for number in asked.values())
     held = Summary.objects.exclude(model=EXTRACTIVE)
@@ -126,14 +140,11 @@ def _oracle(result: Result, standin: OpenAIStandIn, worth: list[Article], *, kil
     result.must(not Order.objects.exclude(state="done").exists(), "orders are left over")
     wrong = [one.pk for one in held.select_related("article") if not is_of(one, one.article)]
     result.must(not wrong, f"texts of other articles: {wrong[:5]}")
-    settled = list(ModelCall.objects.exclude(outcome=Outcome.OPEN))
-    known = [Usage(one.input_tokens, one.cached_tokens, one.output_tokens) for one in settled]
-    billed = Counter((one.billed.input, one.billed.cached, one.billed.output) for one in standin.asked)
-    ours = Counter((one.input, one.cached, one.output) for one in known)
-    result.must(not ours - billed, "calls are written down that were not billed so")
-    unknown = (billed - ours).total()  # a process may have died between setting aside and asking
-    result.must(unknown <= lost, "calls were billed that nobody knows of")
-    result.must(len(standin.asked) == len(settled) + unknown, "there is not one row for each call")
+    result.must(not _settled() - _billed(standin), "calls are written down that were not billed so")
+    # The killed process may also have died between setting aside and asking.
+    result.must(lost <= opened, "calls were billed of which there is no row")
+    calls = ModelCall.objects.count() - opened + lost
+    result.must(len(standin.asked) == calls, "there is not one row for each call")
 
 
 def is_of(summary: Summary, article: Article) -> bool:
