@@ -1,32 +1,35 @@
 """One process that wants what its users want and buys what is ordered: `… buyer FIRST_USER USERS SECONDS`.
 
-It says `ready`, waits for a line, says `asking` when it is about to call the model for the first time, and at the end
-how many calls it has begun. It may be killed at any time.
+It says `ready`, waits for a line, says `asking` and the first id each time that it is about to call the model, and at
+the end how many calls it has begun. It may be killed at any time.
 """
 
 from __future__ import annotations
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from summaries.llm.base import Answer, Question
 
 
 def main(first: int, number: int, seconds: float) -> None:
     django.setup()
     from benchmarks.bought.wishes import want  # noqa: PLC0415 -- needs Django
     from summaries import buying  # noqa: PLC0415 -- likewise
-    from summaries.llm.openai_connection import Connection  # noqa: PLC0415 -- likewise
+    from summaries.llm.openai import OpenAIModel  # noqa: PLC0415 -- likewise
     from summaries.models import Order  # noqa: PLC0415 -- likewise
 
-    do = Connection.do
+    ask = OpenAIModel.ask
 
-    def told(*arguments: object) -> object:
-        """The client is made: the question leaves now."""
-        print("asking", flush=True)
-        return do(*arguments)  # type: ignore[arg-type]
+    def told(self: OpenAIModel, question: Question, *, timeout_s: float) -> Answer:
+        print(f"asking {question.ids[0]}", flush=True)
+        return ask(self, question, timeout_s=timeout_s)
 
-    Connection.do = told  # type: ignore[assignment,method-assign]
+    OpenAIModel.ask = told  # type: ignore[method-assign]
     print("ready", flush=True)
     sys.stdin.readline()
     want(first, number)

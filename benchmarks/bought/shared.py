@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
 from decimal import Decimal
 from math import ceil
 
@@ -34,7 +33,7 @@ def measure(result: Result, standin: OpenAIStandIn, users: int, *, quick: bool) 
     say(f"{PROCESSES} processes buy for {users} users, and one is killed while it asks")
     standin.slow_s = 1.0
     standin.fail_always(Fault.SLOW)
-    killed_at = buy(users, FASTER if quick else "1")
+    killed_at = buy(standin, users, FASTER if quick else "1")
     standin.heal()
     worth = [one for one in Article.objects.all() if len(one.text) >= WORTH_CHARS]
     _figures(result, standin, worth, users)
@@ -46,7 +45,7 @@ def measure(result: Result, standin: OpenAIStandIn, users: int, *, quick: bool) 
 # --- the processes
 
 
-def buy(users: int, time_factor: str) -> bool:
+def buy(standin: OpenAIStandIn, users: int, time_factor: str) -> bool:
     """Until nothing is ordered any more; whether one of them was killed while it asked."""
     each = users // PROCESSES
     command = [sys.executable, "-m", "benchmarks.bought.buyer"]
@@ -66,7 +65,7 @@ def buy(users: int, time_factor: str) -> bool:
             assert child.stdin is not None
             child.stdin.write("go\n")
             child.stdin.flush()
-        victim = _first_to_ask(children)
+        victim = _first_to_ask(children, standin)
         if victim is not None:
             victim.kill()
         for child in children:
@@ -78,17 +77,20 @@ def buy(users: int, time_factor: str) -> bool:
     return victim is not None
 
 
-def _first_to_ask(children: list[subprocess.Popen[str]]) -> subprocess.Popen[str] | None:
+def _first_to_ask(
+    children: list[subprocess.Popen[str]], standin: OpenAIStandIn
+) -> subprocess.Popen[str] | None:
+    """The process whose question was the first to be told of, once it has reached the server."""
     with selectors.DefaultSelector() as selector:
         for child in children:
             selector.register(child.stdout, selectors.EVENT_READ, child)  # type: ignore[arg-type]
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
-            for key, _ in selector.select(1.0):
-                with suppress(ValueError):
-                    if key.fileobj.readline().startswith("asking"):  # type: ignore[union-attr]
-                        time.sleep(0.2)  # so that the question is on its way
-                        return key.data  # type: ignore[no-any-return]
+        for key, _ in selector.select(PATIENCE_S):
+            word, id_ = key.fileobj.readline().split()  # type: ignore[union-attr]
+            until = time.monotonic() + PATIENCE_S
+            while time.monotonic() < until:
+                if word == "asking" and any(id_ in one.ids for one in standin.asked):
+                    return key.data  # type: ignore[no-any-return]
+                time.sleep(0.01)
     return None
 
 
