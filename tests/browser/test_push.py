@@ -20,8 +20,15 @@ REGISTER = """async () => {
     await navigator.serviceWorker.register("/sw.js", { scope: "/" });
     return (await navigator.serviceWorker.ready).scope;
 }"""
-SHOWN = """async () => (await (await navigator.serviceWorker.ready).getNotifications())
-    .map(({ title, body, tag, data }) => ({ title, body, tag, data }))"""
+# Waits in the page: what `wait_for_function` is given a promise of counts as come true at once.
+SHOWN = """async (some) => {
+    for (const end = Date.now() + 10000; ; await new Promise((then) => setTimeout(then, 20))) {
+        const all = await (await navigator.serviceWorker.ready).getNotifications();
+        if (all.length > 0 === some || Date.now() > end) {
+            return all.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
+        }
+    }
+}"""
 # A click that nobody made may open nothing, so it is noted what would be opened.
 CLICK = """async () => {
     const opened = [];
@@ -59,9 +66,9 @@ def deliver(page: Page, text: str) -> None:
     )
 
 
-def shown(page: Page) -> list[dict]:
-    page.wait_for_function(f"({SHOWN})().then((all) => all.length > 0)")
-    return page.evaluate(SHOWN)
+def shown(page: Page, some: bool = True) -> list[dict]:
+    """What is shown as soon as there is something, or as soon as there is nothing; what is there after 10 s if not."""
+    return page.evaluate(SHOWN, some)
 
 
 def test_a_pushed_message_is_shown(page: Page, worker: Worker):
@@ -98,7 +105,7 @@ def test_a_click_opens_the_page_under_our_own_name(page: Page, worker: Worker):
     shown(page)
 
     assert worker.evaluate(CLICK) == [f"{page.url}notifications/18/?a=b"]
-    page.wait_for_function(f"({SHOWN})().then((all) => all.length === 0)")
+    assert shown(page, some=False) == []
 
 
 def test_a_browser_that_was_told_no_says_how_to_change_it(page: Page):
