@@ -44,6 +44,7 @@ def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     elif marker is not None and not marker.kwargs.get("transaction"):
         request.getfixturevalue("db")
         _forget_purchases()
+    _forget_what_is_kept()
     yield rows
     _forgive()
 
@@ -81,6 +82,20 @@ def _forgive() -> None:
     if keys:
         with suppress(RedisError):
             client().delete(*keys)
+
+
+def _forget_what_is_kept() -> None:
+    """What this process knows for seconds or a minute: each test begins as a new process does, in whatever order."""
+    from dashboard import status  # noqa: PLC0415 -- likewise
+    from marketdata import attention, cache, demand, market_hours, splits  # noqa: PLC0415 -- likewise
+
+    market_hours._read_at = None
+    market_hours.use([])
+    splits._of_today = {}
+    demand._last_wake = 0.0
+    attention.forget()
+    cache.forget_memory()
+    status._kept.clear()
 
 
 def _guarded(connect: Any) -> Any:
