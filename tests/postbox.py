@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import queue
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email import policy
@@ -23,6 +24,7 @@ class Postbox:
         self.said: dict[str, str] = {}
         self.hangs = False
         """After it has taken a message."""
+        self.has_taken = threading.Event()
         self.envelopes: list[tuple[str, list[str]]] = []
         self._mails: queue.Queue[EmailMessage] = queue.Queue()
         self._over = asyncio.Event()
@@ -45,6 +47,7 @@ class Postbox:
     async def handle_DATA(self, _server, _session, envelope):  # noqa: N802 -- likewise
         self.envelopes.append((envelope.mail_from, envelope.rcpt_tos))
         self._mails.put(email.message_from_bytes(envelope.content, policy=policy.default))
+        self.has_taken.set()
         if self.hangs:
             await self._over.wait()
         return self.said.get("DATA", "250 OK")

@@ -75,6 +75,14 @@ class Sink:
                 connection.sendall(self.replies.pop(0) if len(self.replies) > 1 else self.replies[0])
 
 
+@contextmanager
+def nobody_listens() -> Iterator[int]:
+    """A port that refuses: it is ours meanwhile, so that no other server comes to be there."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def _read(connection: socket.socket, server_name: str | None) -> Request:
     stream = connection.makefile("rb")
     line = stream.readline().decode().strip()

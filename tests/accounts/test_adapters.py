@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 import pytest
 from django.core import mail
@@ -9,6 +8,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from tests.factories import make_user
+from tests.sinks import nobody_listens
 
 pytestmark = pytest.mark.django_db
 
@@ -20,11 +20,10 @@ def _no_rate_limits_from_other_tests():
 
 @pytest.fixture
 def no_mail_server(settings):
-    """A port that refuses: it was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        settings.EMAIL_PORT = probe.getsockname()[1]
     settings.EMAIL_HOST = "127.0.0.1"
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with nobody_listens() as settings.EMAIL_PORT:
+        yield
 
 
 def ask_for_a_new_password(client, email: str):

@@ -40,25 +40,34 @@ class FakeSender:
         self.always: dict[int, Outcome] = {}
         self.gates: dict[int, threading.Event] = {}
         self.begun = threading.Event()
+        self._came = threading.Condition()
         self.at_once = Counter()
         self.most_at_once = Counter()
-        self._lock = threading.Lock()
         monkeypatch.setattr(base, "sender_of", lambda _kind: self)
 
     def send(self, channel: Channel, message: Message) -> Outcome:
-        with self._lock:
+        with self._came:
             self.messages.append((channel.pk, message))
             self.begun.set()
             self.at_once[channel.pk] += 1
             self.most_at_once[channel.pk] = max(self.most_at_once[channel.pk], self.at_once[channel.pk])
+            self._came.notify_all()
             answer = self.answers[channel.pk].pop(0) if self.answers[channel.pk] else None
         if gate := self.gates.get(channel.pk):
             assert gate.wait(30)
-        with self._lock:
+        with self._came:
             self.at_once[channel.pk] -= 1
         if isinstance(answer, BaseException):
             raise answer
         return answer or self.always.get(channel.pk) or Outcome.sent()
+
+    def wait_for(self, number: int, channel: Channel | None = None) -> bool:
+        """Whether so many attempts have begun: the threads that make them come when the machine lets them."""
+        with self._came:
+            return self._came.wait_for(
+                lambda: sum(channel is None or pk == channel.pk for pk, _ in self.messages) >= number,
+                timeout=30,
+            )
 
     @property
     def keys(self) -> list[str]:

@@ -83,6 +83,7 @@ def test_an_urgent_one_that_comes_later_overtakes_what_waits(user, sender):
     sender.gates = {channel.pk: gate for channel in channels}
     dispatcher = Dispatcher(1)
     dispatcher._step(takes=True)
+    assert sender.wait_for(1)
     urgent = make_channel(user)
     make_notification(user, Priority.CRITICAL)
 
@@ -472,6 +473,7 @@ def test_a_target_that_hangs_gets_few_threads_and_the_others_go_on(user, sender)
     while states(channel__in=others) != ["sent"] * 10:
         dispatcher._wait(dispatcher._step(takes=True))
 
+    assert sender.wait_for(dispatch.THREADS_OF_CHANNEL, hanging)
     assert sender.most_at_once[hanging.pk] == dispatch.THREADS_OF_CHANNEL
     gate.set()
     assert dispatcher.drain(60)
@@ -502,6 +504,7 @@ def test_a_mail_server_that_hangs_leaves_room_for_webhooks(sender):
     while states(channel=webhook) != ["sent"]:
         dispatcher._wait(dispatcher._step(takes=True))
 
+    assert sender.wait_for(dispatch.THREADS + 1)
     assert len(sender.messages) == dispatch.THREADS + 1
     gate.set()
     assert dispatcher.drain(60)

@@ -19,6 +19,12 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
+def _still(monkeypatch):
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+
+@pytest.fixture(autouse=True)
 def _two_shards():
     client().delete(BEATS_KEY)
     client().hset(BEATS_KEY, mapping={"0": str(time.time()), "1": str(time.time())})

@@ -16,6 +16,7 @@ from alerts.models import ChannelKind
 from tests import postbox as postboxes
 from tests.alerts.deliveries.messages import channel, message
 from tests.postbox import PATIENT_S
+from tests.sinks import nobody_listens
 
 
 @pytest.fixture
@@ -154,15 +155,18 @@ def test_a_recipient_who_is_refused_is_for_ever(postbox, command, answer, error)
 
 
 def test_a_server_that_hangs_after_the_message_gets_it_again_under_the_same_id(postbox, monkeypatch):
-    data = smtplib.SMTP.data
+    send_text = smtplib.SMTP.send
 
-    def impatient(self, text):
-        self.sock.settimeout(2)
-        return data(self, text)
+    def send_and_give_up(self, text):
+        """Not before the server has the whole message."""
+        send_text(self, text)
+        if isinstance(text, bytes) and text.endswith(b"\r\n.\r\n"):
+            assert postbox.has_taken.wait(PATIENT_S)
+            self.sock.settimeout(0.1)
 
     postbox.hangs = True
     with monkeypatch.context() as patch:
-        patch.setattr(smtplib.SMTP, "data", impatient)
+        patch.setattr(smtplib.SMTP, "send", send_and_give_up)
         first = send()
     postbox.hangs = False
     second = send()
@@ -182,10 +186,11 @@ def test_a_server_that_says_nothing_is_tried_again(postbox, settings):
 
 
 def test_a_server_that_is_down_is_tried_again(postbox, settings):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        settings.EMAIL_PORT = listener.getsockname()[1]
+    with nobody_listens() as port:
+        settings.EMAIL_PORT = port
+        outcome = send()
 
-    assert send() == Outcome.retry("The mail server did not take the message (ConnectionRefusedError).")
+    assert outcome == Outcome.retry("The mail server did not take the message (ConnectionRefusedError).")
 
 
 def test_a_password_that_is_refused_is_the_operators_to_put_right(postbox, settings):

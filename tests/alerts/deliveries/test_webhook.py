@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import socket
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -11,7 +10,7 @@ from alerts.deliveries.webhook import TYPES
 from alerts.models import ChannelKind, NotificationKind
 from core import clock
 from tests.alerts.deliveries.messages import SECRET, channel, message
-from tests.sinks import reply, sink
+from tests.sinks import nobody_listens, reply, sink
 
 
 def send(address, *, secret=SECRET, **fields) -> Outcome:
@@ -160,12 +159,10 @@ def test_without_a_secret_nothing_goes_out(secret):
 
 
 def test_a_server_that_is_down_is_tried_again():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    with nobody_listens() as port:
+        outcome = send(f"http://127.0.0.1:{port}/")
 
-    assert send(address) == Outcome.retry(
-        "The server gave no answer that can be read (ConnectionRefusedError)."
-    )
+    assert outcome == Outcome.retry("The server gave no answer that can be read (ConnectionRefusedError).")
 
 
 def test_an_address_inside_is_not_called(settings):
