@@ -32,6 +32,8 @@ WINDOW_S = 0.1
 LATEST_SHARE = 0.2
 # How long a closing fetcher waits for what its threads are doing.
 LEAVE_S = 5.0
+# How often a claim is renewed within its life.
+RENEWALS = 3
 # How often a process looks whether another one's fetch has arrived.
 POLL_S = 0.02
 # Steps that wait for Redis or PostgreSQL at the same time. asyncio's own number is by cores, and a few slow writes
@@ -262,5 +264,5 @@ def _is_told(future: asyncio.Future[Outcome]) -> bool:
 async def _renew(symbols: Sequence[str]) -> None:
     """Keep our claims while we ask: many parts, or several providers, take longer than one claim lasts."""
     while True:
-        await asyncio.sleep(claims.CLAIM_MS / 3000)
+        await asyncio.sleep(claims.CLAIM_MS / 1000 / RENEWALS)
         await asyncio.to_thread(claims.renew, symbols)

@@ -125,7 +125,7 @@ class Scripted(Limited):
 
     async def until(self, true: Callable[[], bool]) -> None:
         """Wait until something is true of the connections."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not true():
                 self.changed.clear()
                 await self.changed.wait()
