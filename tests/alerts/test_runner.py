@@ -118,7 +118,7 @@ async def test_an_alert_that_fires_once_is_done(runner, stream):
 async def test_a_successor_decides_what_its_predecessor_had_not_committed(runner, stream):
     alert = await armed(threshold="100")
     await admitted(runner, stream, alert)
-    await runner.kill()
+    await runner.die()
     stream.send("AAPL", "101.00")
     stream.send("AAPL", "99.00", "102.00")
     runner.start()
@@ -129,7 +129,7 @@ async def test_a_successor_decides_what_its_predecessor_had_not_committed(runner
 async def test_ticks_from_before_an_alert_was_made_do_not_fire_it(runner, stream):
     other = await armed(symbol="MSFT", threshold="500")
     await admitted(runner, stream, other)
-    await runner.kill()
+    await runner.die()
     stream.send("AAPL", "101.00")
     alert = await armed(threshold="100")
     runner.start()

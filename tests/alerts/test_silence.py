@@ -40,6 +40,7 @@ class Outside:
         monkeypatch.setattr(runner.committing, "commit", self.commit)
         monkeypatch.setattr(runner.telling, "tell", self.tell)
         monkeypatch.setattr(runner, "RETRY_S", 0.01)
+        monkeypatch.setattr(runner, "SAVE_EVERY_S", 0.0)
 
     def now_us(self) -> int:
         return int((START_S + self.second) * 1_000_000)
@@ -102,7 +103,7 @@ async def test_no_quote_is_stale_because_postgresql_was_away(term, outside):
     outside.is_database_away = True
     outside.second = 6
     reading = asyncio.create_task(term._read())
-    await asyncio.to_thread(outside.has_failed.wait, 30)
+    assert await asyncio.to_thread(outside.has_failed.wait, 30)
     hearing = asyncio.create_task(term._hear_silence())
     for second in range(7, 100):
         outside.tick(second)

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import wraps
 from itertools import count
 from typing import Any
+
+from django.db.models.functions import Now
 
 from alerts import runner
 from alerts.models import Position, Trigger
 from core import clock
 from core.database import in_thread
+from core.models import Lease
 from core.redis import client, close_async_client
 from marketdata.accepted import Accepted, encode, fields_of, key_of
 from marketdata.quotes import Correction
 
+PATIENCE_S = 50.0
+# A machine that stands still for a while takes no office away, and what was sent meanwhile is still kept.
 QUICK = {
+    "LEASE_TTL": timedelta(seconds=60),
+    "KEPT_S": 60.0,
     "STANDBY_EVERY_S": 0.05,
     "READ_BLOCK_MS": 50,
     "SAVE_EVERY_S": 0.05,
@@ -78,6 +87,8 @@ class Running:
 
     def __init__(self) -> None:
         self._runs: list[tuple[asyncio.Task[None], asyncio.Event]] = []
+        self.looks: list[datetime] = []
+        """When one of them had looked for what was edited."""
 
     def start(self) -> None:
         stop = asyncio.Event()
@@ -90,14 +101,20 @@ class Running:
         self._runs.clear()
 
     async def kill(self) -> None:
-        """Without a last word; the lease runs out, or its holder is found dead."""
+        """Without a last word; the lease runs out."""
         for task, _ in self._runs:
             while not task.done():
                 task.cancel()
                 await asyncio.wait({task}, timeout=1)
         self._runs.clear()
 
-    async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async def die(self) -> None:
+        """Nobody waits for the lease to run out."""
+        await self.kill()
+        lease = Lease.objects.filter(name=runner.lease_name(0, 1))
+        await in_thread(lease.update, expires_at=Now())
+
+    async def until(self, true: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_S) -> None:
         async with asyncio.timeout(seconds):
             while not await true():
                 for task, _ in self._runs:
@@ -105,7 +122,7 @@ class Running:
                         task.result()
                 await asyncio.sleep(0.01)
 
-    async def read_all(self, stream: TickStream) -> None:
+    async def read_all(self, stream: TickStream, seconds: float = PATIENCE_S) -> None:
         """The runner has committed its way to the end of the stream."""
         (newest,) = client().xrevrange(key_of(stream.shard), count=1)
         wanted = newest[0].decode()
@@ -113,7 +130,7 @@ class Running:
         def there() -> bool:
             return Position.objects.filter(entry=wanted).exists()
 
-        await self.until(lambda: in_thread(there))
+        await self.until(lambda: in_thread(there), seconds)
 
     async def is_ready(self) -> None:
         """It has an office: what is sent from now on is read."""
@@ -129,7 +146,14 @@ def fires() -> list[tuple[int, int, Decimal]]:
 async def running(monkeypatch) -> AsyncIterator[Running]:
     for name, value in QUICK.items():
         monkeypatch.setattr(runner, name, value)
-    made = Running()
+    made, look = Running(), runner.Term._look
+
+    @wraps(look)
+    async def look_and_note(term: runner.Term) -> None:
+        await look(term)
+        made.looks.append(clock.now())
+
+    monkeypatch.setattr(runner.Term, "_look", look_and_note)
     made.start()
     try:
         yield made
