@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from core import clock
 from core.redis import client
 from marketdata import cache
 
@@ -15,3 +16,9 @@ def no_quotes_of_other_tests() -> Iterator[None]:
     cache.forget_memory()
     yield
     cache.forget_memory()
+
+
+@pytest.fixture
+def still(time_machine) -> None:
+    """One moment: no midnight lies between what is written and the page that tells its day."""
+    time_machine.move_to(clock.now(), tick=False)

@@ -239,7 +239,7 @@ def test_a_wrong_change_is_said_and_nothing_is_changed(client: Client, alice, ap
     assert Alert.objects.get().version == 1
 
 
-def test_its_history_leads_to_the_reasons(client: Client, alice, apple) -> None:
+def test_its_history_leads_to_the_reasons(client: Client, alice, apple, still) -> None:
     alert = rules.create(alice, {"symbol": "AAPL", "kind": "above", "threshold": "600"})
     assert "It has not fired yet." in text(client.get(f"/alerts/{alert.pk}/"))
     now = clock.now()

@@ -107,7 +107,7 @@ def test_a_card_says_score_criteria_reasoning_and_inputs_with_date_and_source(
         assert shown in answer
 
 
-def test_reasoning_by_a_model_is_labelled_with_model_and_date(client: Client, alice, acme) -> None:
+def test_reasoning_by_a_model_is_labelled_with_model_and_date(client: Client, alice, acme, still) -> None:
     written(acme, "It is cheap.", "It grows.")
 
     answer = card(client.get(TAB), Persona.BASIC)
@@ -258,7 +258,7 @@ def test_a_text_of_earlier_figures_is_shown_with_its_date_and_score(client: Clie
     assert f"Reasoning by {MODEL}" in answer
 
 
-def test_a_budget_that_is_used_up_is_said_with_the_age_of_the_text(monkeypatch, alice, acme) -> None:
+def test_a_budget_that_is_used_up_is_said_with_the_age_of_the_text(monkeypatch, alice, acme, still) -> None:
     at = clock.now() - timedelta(hours=3)
     written(acme, "It was cheaper.", inputs_hash="0" * 64, created_at=at)
     Order.objects.update(state=OrderState.QUEUED)

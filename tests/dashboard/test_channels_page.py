@@ -72,7 +72,7 @@ def test_the_app_is_always_a_channel(client: Client, alice) -> None:
     assert "0 of 3 on Free" in answer
 
 
-def test_each_channel_tells_how_it_stands(client: Client, alice) -> None:
+def test_each_channel_tells_how_it_stands(client: Client, alice, still) -> None:
     now = clock.now()
     fine = make_channel(alice, name="Mail")
     broken = make_channel(alice, "https://hooks.example.com/secret-path", "webhook", name="Server")

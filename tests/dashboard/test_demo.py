@@ -28,6 +28,12 @@ from tests.providers import Scripted
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    """On a busy machine prices come late."""
+    monkeypatch.setattr(demo_alerts, "PATIENCE_S", 40.0)
+
+
 def run(**options):
     out = io.StringIO()
     call_command("loaddemo", stdout=out, **options)

@@ -78,7 +78,7 @@ def test_an_empty_inbox_teaches(client: Client, alice) -> None:
     assert "All read." in answer
 
 
-def test_notifications_are_grouped_by_the_readers_days(client: Client, alice) -> None:
+def test_notifications_are_grouped_by_the_readers_days(client: Client, alice, still) -> None:
     noon = clock.now().astimezone(ZoneInfo(alice.time_zone)).replace(hour=12, minute=0)
     for days, title in [(5, "older"), (1, "yesterday")]:
         make_note(alice, title, created_at=(noon - timedelta(days=days)).astimezone(UTC))
@@ -239,7 +239,7 @@ def test_it_says_that_the_rule_was_changed_or_deleted_since(client: Client, alic
     assert "Edit alert" not in answer
 
 
-def test_a_trade_that_was_taken_back_stands_above_everything(client: Client, alice) -> None:
+def test_a_trade_that_was_taken_back_stands_above_everything(client: Client, alice, still) -> None:
     note = make_fire(alice, retracted_at=clock.now(), retraction="The exchange cancelled trade 71675577.")
 
     answer = text(client.get(f"/notifications/{note.pk}/"))

@@ -93,7 +93,7 @@ def test_the_intervals_are_those_that_watching_writes() -> None:
     unwatch(alice, [aapl])
     call("AAPL", at=clock.now())
 
-    found = report(Window.last_days(1, clock.now()))
+    found = report(Window.last_days(2, clock.now()))
 
     assert dollars(of_user(found, alice.pk).total) == (1, 1)
     assert found.attribution.nobody == PARTS

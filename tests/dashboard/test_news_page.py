@@ -185,7 +185,7 @@ def test_the_page_costs_the_same_queries_for_any_length(
 # --- one article
 
 
-def test_an_article_is_shown_with_all_that_is_known_of_it(client: Client, alice, apple) -> None:
+def test_an_article_is_shown_with_all_that_is_known_of_it(client: Client, alice, apple, still) -> None:
     make_quote(apple, "589.58", change=Decimal("21.48"), change_percent=Decimal("3.7812"))
     at = clock.now() - timedelta(hours=2, minutes=5)
     article = make_article(

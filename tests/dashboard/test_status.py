@@ -124,6 +124,7 @@ def test_an_old_price_is_a_problem(client):
 def test_many_visitors_cost_one_look(client, monkeypatch):
     looks = []
     look = status.status_of
+    monkeypatch.setattr(status, "KEPT_S", 600.0)
     monkeypatch.setattr(status, "status_of", lambda **whose: looks.append(whose) or look(**whose))
 
     for _ in range(3):

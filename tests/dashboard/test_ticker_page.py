@@ -137,7 +137,7 @@ def test_only_the_newest_actions_are_listed_and_none_of_a_replay_s_future() -> N
     assert not any(line.ahead for line in lines)
 
 
-def test_days_before_a_split_are_shown_in_todays_shares() -> None:
+def test_days_before_a_split_are_shown_in_todays_shares(still) -> None:
     ticker = make_ticker()
     today = datetime.now(UTC).date()
     act(ticker, "split", today - timedelta(days=1), split_from=1, split_to=4)

@@ -30,6 +30,8 @@ from tests.summaries.making import (
 )
 
 pytestmark = pytest.mark.django_db
+# Nothing here waits for so long: each run ends when nothing is left to be asked.
+PATIENCE_S = 50.0
 
 
 @pytest.fixture(autouse=True)
@@ -217,10 +219,10 @@ def test_a_server_that_stays_down_is_found_out_by_one_call_at_a_time(model, monk
     orders.want_summaries(articles(60))
     model.script = down
 
-    buying.run(5)
+    buying.run(PATIENCE_S)
 
     assert len(model.asked) == breakers.FAIL_MAX
-    assert buying.run(5) == 0
+    assert buying.run(PATIENCE_S) == 0
 
 
 def test_a_model_that_writes_nonsense_about_many_is_left_alone_for_a_while(model):
@@ -250,7 +252,7 @@ def test_after_a_failure_everything_is_bought_once_it_is_back(model, time_machin
     found = articles(25)
     orders.want_summaries(found)
     model.script = down
-    buying.run(5)
+    buying.run(PATIENCE_S)
     asked = len(model.asked)
 
     model.script = None
@@ -268,7 +270,7 @@ def test_a_refused_key_stops_the_asking_and_is_told_once(model, caplog, monkeypa
     orders.want_summaries(articles(30))
     model.script = lambda _: ModelError("our key is refused", Outcome.UNAUTHORIZED)
 
-    buying.run(5)
+    buying.run(PATIENCE_S)
 
     assert len(model.asked) == 1
     assert [r.message for r in caplog.records if r.levelname == "ERROR"] == [

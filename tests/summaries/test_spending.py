@@ -494,7 +494,7 @@ def buys(index: int) -> int:
 
 
 @together
-def test_a_crowd_never_exceeds_the_limit_by_one_femto_dollar(settings, named) -> None:
+def test_a_crowd_never_exceeds_the_limit_by_one_femto_dollar(day, settings, named) -> None:
     prices_and_model(named, MOST)
     settings.LLM_BUDGET_USD = Decimal(MOST_FEMTO * 40 + 17).scaleb(-15)
 
@@ -507,7 +507,7 @@ def test_a_crowd_never_exceeds_the_limit_by_one_femto_dollar(settings, named) ->
 
 
 @together
-def test_a_crowd_that_never_settles_is_granted_exactly_what_fits(settings, named) -> None:
+def test_a_crowd_that_never_settles_is_granted_exactly_what_fits(day, settings, named) -> None:
     prices_and_model(named, MOST)
     settings.LLM_BUDGET_USD = Decimal(MOST_FEMTO * 40 + 17).scaleb(-15)
 
@@ -526,7 +526,7 @@ def test_a_crowd_that_never_settles_is_granted_exactly_what_fits(settings, named
 
 
 @together
-def test_in_a_crowd_every_lane_and_tier_keeps_its_own_limit(settings, named) -> None:
+def test_in_a_crowd_every_lane_and_tier_keeps_its_own_limit(day, settings, named) -> None:
     prices_and_model(named, MOST)
     settings.LLM_BUDGET_USD = Decimal(MOST_FEMTO * 100).scaleb(-15)
     limits = {("lane", "overnight"): 5, ("lane", "minutes"): 12, ("tier", "free"): 7}
@@ -548,7 +548,7 @@ def test_in_a_crowd_every_lane_and_tier_keeps_its_own_limit(settings, named) -> 
 
 
 @together
-def test_a_call_is_settled_once_by_however_many(named) -> None:
+def test_a_call_is_settled_once_by_however_many(day, named) -> None:
     prices_and_model(named, MOST)
     call = reserved().call
 
@@ -559,7 +559,7 @@ def test_a_call_is_settled_once_by_however_many(named) -> None:
 
 
 @together
-def test_it_is_not_done_within_another_transaction() -> None:
+def test_it_is_not_done_within_another_transaction(day) -> None:
     make_prices("big")
 
     with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
@@ -577,7 +577,7 @@ with psycopg.connect(os.environ["HOLD"]) as held:
 
 
 @together
-def test_who_is_killed_while_it_holds_the_lock_stops_nobody(monkeypatch) -> None:
+def test_who_is_killed_while_it_holds_the_lock_stops_nobody(day, monkeypatch) -> None:
     make_prices("big")
     parameters = connection.get_connection_params()
     names = ("dbname", "user", "password", "host", "port")

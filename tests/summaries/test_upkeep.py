@@ -13,6 +13,12 @@ from tests.summaries.making import article, ticker, transcript
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(autouse=True)
+def _time_enough(monkeypatch):
+    """A busy machine is no reason to leave something for the next run."""
+    monkeypatch.setattr(upkeep, "RUN_S", 3_000)
+
+
 def days_ago(number: float):
     return clock.now() - timedelta(days=number)
 

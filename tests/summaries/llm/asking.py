@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from summaries.kinds import Persona, Task
 from summaries.llm import prompts
@@ -32,6 +35,14 @@ ARTICLES = {
         ("IBM",),
     ),
 }
+
+
+@contextmanager
+def nobody_there() -> Iterator[str]:
+    """The address of a port that is taken, so that nobody else gets it, and where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
 
 
 def question(*names, task=Task.SUMMARY, persona=""):

@@ -10,8 +10,7 @@ from summaries.kinds import Outcome
 from summaries.llm.base import Answer, Collected, CollectState, ModelError, Usage
 from summaries.standins.batches import BatchFault
 from summaries.standins.faults import Fault
-from summaries.standins.openai import OpenAIStandIn
-from tests.summaries.llm.asking import PATIENCE_S, entries_of, question
+from tests.summaries.llm.asking import PATIENCE_S, entries_of, nobody_there, question
 
 ASKED = {"1": question("apple"), "2": question("ford", "ibm"), "3": question("ibm"), "4": question("ford")}
 
@@ -145,11 +144,10 @@ def test_a_batch_that_nobody_knows_is_an_error(model):
 
 
 def test_where_nobody_answers_a_batch_cannot_be_handed_in(model, settings):
-    with OpenAIStandIn().running() as gone:
-        settings.OPENAI_BASE_URL = gone.url
-
-    with pytest.raises(ModelError) as raised:
-        model.submit(ASKED, timeout_s=PATIENCE_S)
+    with nobody_there() as url:
+        settings.OPENAI_BASE_URL = url
+        with pytest.raises(ModelError) as raised:
+            model.submit(ASKED, timeout_s=PATIENCE_S)
 
     assert raised.value.outcome is Outcome.DOWN
 

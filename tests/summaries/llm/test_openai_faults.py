@@ -11,8 +11,7 @@ from summaries.kinds import Outcome
 from summaries.llm.base import Finish, ModelError, Usage
 from summaries.llm.openai_answers import Reply, answer_of, refusal_of, reply_of
 from summaries.standins.faults import Fault
-from summaries.standins.openai import OpenAIStandIn
-from tests.summaries.llm.asking import PATIENCE_S, entries_of, question
+from tests.summaries.llm.asking import PATIENCE_S, entries_of, nobody_there, question
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 MOST = Usage(input=1000, output=500)
@@ -116,10 +115,9 @@ def test_an_answer_without_its_usage_counts_as_the_most(make, standin, fault):
 
 
 def test_nobody_there_costs_nothing(make, settings):
-    with OpenAIStandIn().running() as gone:
-        settings.OPENAI_BASE_URL = gone.url
-
-    error = error_of(make())
+    with nobody_there() as url:
+        settings.OPENAI_BASE_URL = url
+        error = error_of(make())
 
     assert (error.outcome, error.usage) == (Outcome.DOWN, Usage())
 
