@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.site import Site
 from tests.servers import browser_path
@@ -14,6 +14,14 @@ QUIET = [
     *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
     *["--disable-component-update", "--disable-sync"],
 ]
+# For a busy machine. What is awaited costs nothing where it comes sooner.
+PATIENT_MS = 30_000
+STARTED_WITHIN_MS = 120_000
+# A toast stays 10 s, which a busy machine may need until it is read or clicked.
+TOASTS_STAY = (
+    "window.setTimeout = ((real) => (act, ms, ...more) => real(act, ms === 10000 ? 300000 : ms, ...more))"
+    "(window.setTimeout)"
+)
 _numbers = count(1)
 
 
@@ -21,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser/" in str(item.path):
             item.add_marker("browser")
-            item.add_marker(pytest.mark.timeout(120))
+            item.add_marker(pytest.mark.timeout(600))  # the first one starts the site
 
 
 @pytest.fixture(scope="package")
@@ -29,8 +37,9 @@ def browser() -> Iterator[Browser]:
     path = browser_path()
     if path is None:
         pytest.skip("no browser found")
+    expect.set_options(timeout=PATIENT_MS)
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=QUIET)
+        found = playwright.chromium.launch(executable_path=path, args=QUIET, timeout=STARTED_WITHIN_MS)
         yield found
         found.close()
 
@@ -88,7 +97,8 @@ def context(
         **getattr(request, "param", {}),
     }
     context = browser.new_context(**options)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENT_MS)
+    context.add_init_script(TOASTS_STAY)
     witness.watch(context)
     yield context
     context.close()
@@ -100,8 +110,9 @@ def page(context: BrowserContext) -> Page:
 
 
 @pytest.fixture
-def alice(page: Page) -> str:
+def alice(page: Page, site: Site) -> str:
     """A new free user, logged in, in front of an empty watchlist; her name."""
+    site.forget_limits()
     name = f"alice{next(_numbers)}"
     page.goto("/account/signup/")
     page.get_by_label("E-mail address").fill(f"{name}@example.com")

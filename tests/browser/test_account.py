@@ -57,6 +57,7 @@ def test_axe_finds_nothing(page: Page, alice: str) -> None:
     assert violations(page) == []
     page.goto("/account/")
     page.get_by_role("link", name="Revoke robot").click()
+    page.wait_for_url("**/revoke/")
     assert violations(page) == []
 
 

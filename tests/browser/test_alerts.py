@@ -217,6 +217,7 @@ def test_axe_finds_nothing_on_these_pages(page: Page, alice: str) -> None:
     page.get_by_label(re.compile("^Actions of AAPL")).click()
     assert violations(page) == []
     page.get_by_role("link", name="Edit and history").click()
+    page.wait_for_url(re.compile(r"/alerts/\d+/"))
     page.wait_for_load_state("networkidle")
     assert violations(page) == []
 

@@ -22,7 +22,7 @@ PAGES = [
     "/tickers/IBM/?tab=earnings",
 ]
 BOTH = [{"color_scheme": "light"}, {"color_scheme": "dark"}]
-SOON_MS = 20_000
+SOON_MS = 60_000
 # How often the page asks must not be waited for.
 ASK_SOON = (
     "window.setInterval = ((real) => (act, ms) => real(act, ms === 60000 ? 300 : ms))(window.setInterval)"

@@ -22,7 +22,7 @@ REGISTER = """async () => {
 }"""
 # Waits in the page: what `wait_for_function` is given a promise of counts as come true at once.
 SHOWN = """async (some) => {
-    for (const end = Date.now() + 10000; ; await new Promise((then) => setTimeout(then, 20))) {
+    for (const end = Date.now() + 30000; ; await new Promise((then) => setTimeout(then, 20))) {
         const all = await (await navigator.serviceWorker.ready).getNotifications();
         if (all.length > 0 === some || Date.now() > end) {
             return all.map(({ title, body, tag, data }) => ({ title, body, tag, data }));
@@ -48,7 +48,7 @@ def worker(context: BrowserContext, page: Page) -> Worker:
     context.grant_permissions(["notifications"])
     page.goto("/")
     assert page.evaluate(REGISTER) == page.url
-    return context.service_workers[0]
+    return (context.service_workers or [context.wait_for_event("serviceworker")])[0]
 
 
 def deliver(page: Page, text: str) -> None:
@@ -60,6 +60,8 @@ def deliver(page: Page, text: str) -> None:
     )
     session.send("ServiceWorker.enable")
     page.wait_for_function("navigator.serviceWorker.controller")
+    while not registrations:  # told beside the answer, and perhaps after it
+        page.wait_for_timeout(50)
     session.send(
         "ServiceWorker.deliverPushMessage",
         {"origin": page.url.rstrip("/"), "registrationId": registrations[0]["registrationId"], "data": text},
@@ -67,7 +69,7 @@ def deliver(page: Page, text: str) -> None:
 
 
 def shown(page: Page, some: bool = True) -> list[dict]:
-    """What is shown as soon as there is something, or as soon as there is nothing; what is there after 10 s if not."""
+    """What is shown as soon as there is something, or as soon as there is nothing; what is there after 30 s if not."""
     return page.evaluate(SHOWN, some)
 
 

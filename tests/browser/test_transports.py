@@ -20,8 +20,23 @@ from tests.browser.ways import (
     way,
 )
 
-SAID = """new MutationObserver(() => said.push(document.querySelector("[data-live-said]").textContent))
-  .observe(document.querySelector("[data-live-said]"), { childList: true })"""
+# Both note it from the beginning of the page on, and by its own clock.
+SAID = """window.said = [];
+const told = ({ target }) => target.matches?.("[data-live-said]") && said.push(target.textContent);
+new MutationObserver((changes) => changes.forEach(told)).observe(document, { childList: true, subtree: true });"""
+POLLS = """window.polls = [];
+const realFetch = window.fetch;
+window.fetch = async (address, ...how) => {
+  const poll = { begun: performance.now() };
+  if (String(address).includes("/api/v1/quotes/")) polls.push(poll);
+  const answer = await realFetch(address, ...how);
+  Object.assign(poll, { answered: performance.now(), status: answer.status });
+  return answer;
+};"""
+HELD = """() => {
+  const refused = polls.find(({ status }) => status === 429);
+  return polls.find(({ begun }) => begun > refused.answered).begun - refused.answered;
+}"""
 
 
 def prices(page: Page) -> list[str]:
@@ -44,7 +59,6 @@ def become_equal(pages: list[Page]) -> bool:
     return False
 
 
-@pytest.mark.timeout(180)
 def test_every_way_ends_with_the_same_prices(context: BrowserContext, tape: Site) -> None:
     pages = [context.new_page() for _ in range(3)]
     pages[1].add_init_script(NO_WEBSOCKET)
@@ -131,7 +145,7 @@ def test_polling_says_what_it_has_and_is_told_briefly_when_nothing_is_new(
 
 def test_polling_waits_as_long_as_it_is_told(page: Page, witness) -> None:
     witness.expect("status of 429")
-    page.add_init_script(NO_WEBSOCKET + NO_EVENTSOURCE)
+    page.add_init_script(NO_WEBSOCKET + NO_EVENTSOURCE + POLLS)
     asked: list[Route] = []
 
     def refuse(route: Route) -> None:
@@ -144,12 +158,9 @@ def test_polling_waits_as_long_as_it_is_told(page: Page, witness) -> None:
     page.route(QUOTES, refuse)
     page.goto("/")
     expect(way(page)).to_have_text("Checking every 5 s", timeout=FALLEN_MS)
-    begun = page.evaluate("performance.now()")
     price_that_moves(page, "AAPL")
 
-    assert (
-        page.evaluate("performance.now()") - begun >= 5_500
-    )  # below 7 s, since the first answer came before `begun`
+    assert page.evaluate(HELD) >= 6_999  # a browser's clock is rounded
 
 
 def test_while_a_tab_is_hidden_it_holds_no_event_stream(page: Page) -> None:
@@ -186,7 +197,7 @@ def test_a_reconnection_tells_where_it_was_and_that_nothing_was_missed(page: Pag
         re.compile(r"\d\d:\d\d, nothing missed"), timeout=FALLEN_MS
     )
 
-    first, second = gate.of_type("subscribe")
+    first, *_, second = gate.of_type("subscribe")  # a busy machine may lose another one in between
     assert sorted(second["resume"]) == sorted(first["symbols"])
     assert all(epoch >= 1 and number >= 1 for epoch, number in second["resume"].values())
 
@@ -194,17 +205,15 @@ def test_a_reconnection_tells_where_it_was_and_that_nothing_was_missed(page: Pag
 def test_heartbeats_are_answered_where_the_server_asks(page: Page) -> None:
     gate = Gate(page)
     page.goto("/")
-    while not gate.of_type("ack"):
-        page.wait_for_timeout(100)
 
-    assert isinstance(gate.of_type("ack")[0]["t"], int)
+    assert isinstance(gate.hear("ack")[0]["t"], int)
 
 
 def test_a_change_of_the_way_is_said_once_and_politely(page: Page, witness) -> None:
     witness.expect("WebSocket connection")
     gate = Gate(page, is_shut=True)
+    page.add_init_script(SAID)
     page.goto("/")
-    page.evaluate(f"window.said = []; {SAID}")
     assert page.locator("[data-live-said]").get_attribute("role") == "status"
     expect(page.locator("[data-live-said]")).to_have_text("Live over HTTP", timeout=FALLEN_MS)
 

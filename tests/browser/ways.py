@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from playwright.sync_api import Locator, Page, WebSocketRoute
 
 SOCKET, STREAM, QUOTES = "**/ws/v1/stream", "**/api/v1/stream/**", "**/api/v1/quotes/**"
-# Falling takes two attempts with waits of up to 1 and 2 s, and the machine may be busy.
-FALLEN_MS = 30_000
+# Falling takes two attempts with waits of up to 1 and 2 s, or two that are given up after 8 s on a busy machine.
+FALLEN_MS = 60_000
 NO_WEBSOCKET = "window.WebSocket = class { constructor() { throw new Error('not here'); } };"
 NO_EVENTSOURCE = "window.EventSource = class { constructor() { throw new Error('not here'); } };"
 
@@ -54,6 +55,14 @@ class Gate:
     def _pass_on(self, server: WebSocketRoute, text: str | bytes) -> None:
         self.said.append(json.loads(text))
         server.send(text)
+
+    def hear(self, kind: str, number: int = 1) -> list[dict[str, Any]]:
+        """What the page has said of this kind, once it is so much."""
+        until = time.monotonic() + FALLEN_MS / 1000
+        while len(self.of_type(kind)) < number:
+            assert time.monotonic() < until, self.said
+            self.page.wait_for_timeout(50)
+        return self.of_type(kind)
 
     def of_type(self, kind: str) -> list[dict[str, Any]]:
         return [message for message in self.said if message["type"] == kind]
