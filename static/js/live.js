@@ -198,6 +198,7 @@ class Live extends EventTarget {
     if (this.pausedSince) return;
     this.#frame ||= requestAnimationFrame(() => {
       this.#frame = 0;
+      if (this.pausedSince) return; // since it was asked for
       const symbols = this.#book.takeChanged();
       for (const symbol of symbols) this.shown.set(symbol, this.#book.quotes.get(symbol));
       this.#tell("prices", symbols);
