@@ -57,7 +57,7 @@ RATIO = {
 }
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_prints_its_keys_and_finds_everything_right(name):
     run = subprocess.run(

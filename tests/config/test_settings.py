@@ -22,7 +22,7 @@ def start(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
         text=True,
         capture_output=True,
         check=False,
-        timeout=50,
+        timeout=200,
     )
 
 

@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
 from django.urls import reverse
 
+from core.redis import client as redis
 from marketdata import cache
 from tests.factories import make_quote, make_staff, make_ticker
 
@@ -54,7 +55,14 @@ def test_the_promised_addresses(name, args, path):
 
 
 @pytest.fixture
-def staff(client, db):
+def nothing_known() -> None:
+    """No price that another test has left in Redis."""
+    redis().flushall()
+    cache.forget_memory()
+
+
+@pytest.fixture
+def staff(nothing_known, client, db):
     user = make_staff()
     client.force_login(user)
     return user
@@ -105,8 +113,7 @@ def test_without_the_database_nothing_is_a_500(client, staff, path, status):
         )
 
 
-def test_without_the_database_a_visitor_still_gets_the_quotes_that_redis_knows(client, db):
-    cache.forget_memory()
+def test_without_the_database_a_visitor_still_gets_the_quotes_that_redis_knows(nothing_known, client, db):
     cache.fill_redis([cache.quote_of_row(make_quote(make_ticker("AAPL"), "187.32"))])
 
     with without_database():
