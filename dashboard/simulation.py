@@ -41,7 +41,7 @@ ROWS_AT_ONCE = 1_000
 # So many people open their page at each beat, beside the timer that buys for all.
 READERS = 20
 # Who asked has the quotes at once; the tiers that all others read follow.
-KEEPING_PATIENCE_S = 10.0
+KEEPING_PATIENCE_S = 45.0
 LOOK_EVERY_S = 0.005
 # Early renewals cost a little more than one purchase in each lifetime.
 MOST_PER_LIFETIME = 1.1
