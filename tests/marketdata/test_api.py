@@ -210,8 +210,9 @@ def provider():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nobody_makes_us_buy_a_ticker_more_often_than_its_time_to_live(client, alice, provider):
+def test_nobody_makes_us_buy_a_ticker_more_often_than_its_time_to_live(client, alice, provider, monkeypatch):
     now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
     make_quote(make_ticker("NEW"), received_at=now - timedelta(seconds=8))
     make_quote(make_ticker("OLD"), received_at=now - timedelta(seconds=16))
 

@@ -11,7 +11,7 @@ from core.redis import client as redis
 from marketdata import attention, cache, market_hours, staleness
 from marketdata.cache import LATEST_KEY, LOST_KEY, STREAMING_KEY, encode
 from marketdata.freshness import OPEN_TTL
-from marketdata.quotes import Quote
+from marketdata.quotes import Quote, microseconds
 from tests.factories import make_quote, make_ticker, make_user
 
 pytestmark = pytest.mark.django_db
@@ -20,9 +20,13 @@ ADDRESS = "/api/v1/quotes/?symbols=AAPL,MSFT"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered():
+def _nothing_remembered(monkeypatch):
+    """And nothing becomes stale only because the machine is busy."""
     redis().flushdb()
     cache.forget_memory()
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
+    monkeypatch.setattr(clock, "now_us", lambda: microseconds(moment))
 
 
 @pytest.fixture

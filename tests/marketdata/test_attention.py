@@ -37,11 +37,11 @@ def test_nobody_looks_at_anything_in_the_beginning():
 
 def test_looking_ends_when_it_is_not_told_again():
     attention.look(["AAPL"])
-    age_by(25)
+    age_by(16)
     attention.look(["MSFT"])
     assert attention.looked_at() == {"AAPL", "MSFT"}
 
-    age_by(10)
+    age_by(16)
 
     assert attention.looked_at() == {"MSFT"}
     assert attention.looked_at(timedelta(minutes=1)) == {"AAPL", "MSFT"}

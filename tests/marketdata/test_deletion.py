@@ -19,6 +19,8 @@ from tests.providers import make_quote
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# Not for another run's transaction in the same server.
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))"
 BAR = Bar("GONE", datetime(2026, 3, 2, tzinfo=UTC), *[Decimal(1)] * 4, 1)
 
 
@@ -33,7 +35,7 @@ def wait_until_somebody_waits_for_us(writing: Future[int]) -> None:
     """Or is done, where nobody has to wait."""
     while not writing.done():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            cursor.execute(WAITING)
             if cursor.fetchone()[0]:
                 return
 

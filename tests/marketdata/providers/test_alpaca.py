@@ -173,7 +173,9 @@ async def streaming(standin, *symbols, provider=None):
         await stream.close()
 
 
-NOW = clock.now().replace(microsecond=500_000)
+NOW = datetime(
+    2026, 1, 6, 17, 0, 0, 500_000, tzinfo=UTC
+)  # the middle of a day: figures and halts end with it
 
 
 def after(seconds):

@@ -19,7 +19,8 @@ from marketdata.standins.massive import MassiveStandIn
 from marketdata.standins.stream import Trade
 
 KEY = "CANARY-key-4f1d9c"
-HASTY = Patience(open_s=20, step_s=0.2, life_s=0.1)
+# A short silence is enough to look what is to be asked again, and nothing breaks for being slow.
+PATIENT = Patience(open_s=20, step_s=20, life_s=0.1)
 
 
 @pytest.fixture
@@ -78,21 +79,39 @@ def asked(standin, action="subscribe"):
 # --- acknowledgements
 
 
-async def test_channels_that_are_not_acknowledged_are_asked_for_again(standin):
+@pytest.fixture
+def pass_a_step(monkeypatch):
+    """The time that an acknowledgement may take is over; from then on the clock stands still."""
+
+    def passing():
+        later = clock.monotonic() + PATIENT.step_s
+        monkeypatch.setattr(clock, "monotonic", lambda: later)
+
+    return passing
+
+
+async def test_channels_that_are_not_acknowledged_are_asked_for_again(standin, pass_a_step):
     standin.stream_faults["partial"] = 1
 
-    async with read(massive(standin, patience=HASTY), "AAPL", "MSFT"):
+    async with read(massive(standin, patience=PATIENT), "AAPL", "MSFT") as (stream, _, _):
+        await until(lambda: stream._open["stocks"]._taken == {"A.AAPL", "A.MSFT"})
+        pass_a_step()
         await standin.subscribed("AAPL", "MSFT")
 
     assert asked(standin) == [["A.AAPL", "T.AAPL", "A.MSFT", "T.MSFT"], ["T.AAPL", "T.MSFT"]]
 
 
-async def test_an_acknowledgement_of_another_channel_does_not_count(standin):
+async def test_an_acknowledgement_of_another_channel_does_not_count(standin, pass_a_step):
     standin.stream_faults["partial"] = 1
+    heard = []
 
-    async with read(massive(standin, patience=HASTY), "AAPL"):
-        await until(lambda: standin.channels)
+    async with read(massive(standin, patience=PATIENT), "AAPL") as (stream, _, _):
+        market = stream._open["stocks"]
+        await until(lambda: market._taken == {"A.AAPL"})
+        hear, market._hear = market._hear, lambda *words: (heard.append(words), hear(*words))
         await standin.tell({"ev": "status", "status": "success", "message": "subscribed to: T.MSFT"})
+        await until(lambda: heard)
+        pass_a_step()
         await standin.subscribed("AAPL")
 
     assert asked(standin)[1] == ["T.AAPL"]

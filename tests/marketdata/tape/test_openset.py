@@ -7,14 +7,18 @@ import pytest
 
 from core import metrics
 from core.redis import async_client, client, close_async_client
+from marketdata import cache
 from marketdata.cache import BEATS_KEY, LOST_KEY, STREAMING_KEY
-from marketdata.tape import openset
+from marketdata.tape import openset, owner
 from tests.outages import redis_away
+
+MISSED_AFTER_S = cache.BEAT_MISSED_AFTER_S
 
 
 @pytest.fixture(autouse=True)
-async def redis() -> AsyncIterator:
+async def redis(monkeypatch) -> AsyncIterator:
     client().flushall()
+    monkeypatch.setattr(cache, "BEAT_MISSED_AFTER_S", 30.0)  # no owner dies of a busy machine
     yield async_client()
     await close_async_client()
 
@@ -30,12 +34,14 @@ async def test_what_a_living_owner_opened_streams(redis):
     assert openset.streaming(["AAPL"]) == set()
 
 
-async def test_an_owner_that_missed_three_beats_is_dead(redis):
+async def test_an_owner_that_missed_three_beats_is_dead(redis, monkeypatch):
+    assert MISSED_AFTER_S == 3 * owner.BEAT_EVERY_S
+    monkeypatch.setattr(cache, "BEAT_MISSED_AFTER_S", 100 * MISSED_AFTER_S)
     await openset.write_open(redis, 0, {"AAPL"}, epoch=1)
-    client().hset(BEATS_KEY, "0", str(time.time() - 2.5))
+    client().hset(BEATS_KEY, "0", str(time.time() - 250))
     assert openset.streaming(["AAPL"]) == {"AAPL"}
 
-    client().hset(BEATS_KEY, "0", str(time.time() - 3.1))
+    client().hset(BEATS_KEY, "0", str(time.time() - 301))
     assert openset.streaming(["AAPL"]) == set()
 
 

@@ -124,7 +124,7 @@ async def test_a_tick_is_written_soon_after_it_came():
     waiting = asyncio.create_task(out.write_next())
     out.put(tick(), NOW)
 
-    assert await asyncio.wait_for(waiting, 10)
+    assert await asyncio.wait_for(waiting, 30)
 
     assert await read() == [believed(tick())]
 

@@ -58,7 +58,7 @@ class Office:
 
     async def end(self) -> bool:
         self.stop.set()
-        return await asyncio.wait_for(self.task, 10)
+        return await asyncio.wait_for(self.task, 30)
 
 
 async def begin(shard: int = 0, shards: int = 1) -> Office:
@@ -90,7 +90,7 @@ async def test_a_term_ends_when_another_took_over_and_writes_nothing_more(tape, 
 
     office.term.on_ticks([tick])
 
-    assert await asyncio.wait_for(office.task, 10) is False
+    assert await asyncio.wait_for(office.task, 30) is False
     assert newer > office.term.epoch
     assert (await tape.stored("AAPL")).price == 100
     assert [bar.close for bar in (await tape.bars()).values()] == [100]

@@ -58,7 +58,7 @@ class Running:
         await self.streams(*symbols)
 
     async def streams(self, *symbols: str) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.upstream.subscribed != set(symbols):
                 await asyncio.sleep(0)
 
@@ -73,12 +73,12 @@ class Running:
     async def reads(self, batches: int) -> None:
         """Until the connection has handed over so many batches."""
         (stream,) = self.provider.streams
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while stream.taken < batches:
                 await asyncio.sleep(0)
 
     async def becomes(self, state: UpstreamState) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while self.upstream.state != state:
                 await asyncio.sleep(0)
 
@@ -361,7 +361,7 @@ async def test_a_connection_without_any_message_is_dead_while_the_market_is_open
     running = run(scripted_with(silence_s=0.1, always_open=True))
     await running.start("A")
 
-    await running.provider.until(lambda: running.provider.connects == 2)
+    await running.provider.until(lambda: running.provider.connects >= 2)
 
     assert "nothing came" in running.upstream.last_error
     assert len(running.provider.streams) <= 1
@@ -442,18 +442,17 @@ async def test_until_the_time_it_names_a_provider_that_asks_us_to_wait_is_not_ca
     class Limited(Scripted):
         async def open_stream(self):
             times.append(clock.now())
+            if len(times) == 1:
+                raise RateLimited("slow down", retry_at=times[0] + timedelta(seconds=0.4))
             return await super().open_stream()
 
     running = run(Limited())
-    retry_at = clock.now() + timedelta(seconds=0.4)
-    running.provider.connect_failure = RateLimited("slow down", retry_at=retry_at)
     running.begin("A")
-    await running.becomes(UpstreamState.WAITING)
-    running.provider.connect_failure = None
 
     await running.provider.until(lambda: running.provider.open == {"A"})
 
-    assert [time >= retry_at for time in times] == [False, True]
+    first, second = times
+    assert second - first >= timedelta(seconds=0.4)
     assert running.patience.ceilings == []
 
 
@@ -536,7 +535,7 @@ async def test_a_burst_is_taken_in_slices_between_which_others_have_their_turn(r
             await asyncio.sleep(0)
 
     running.provider.emit(*burst)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await another()
 
     assert running.ticks == burst
