@@ -11,6 +11,7 @@ from core.checks import Finding
 @pytest.fixture(autouse=True)
 def _no_checks(monkeypatch):
     monkeypatch.setattr(checks, "_checks", {})
+    monkeypatch.setattr(checks, "BUDGET_S", 30.0)
 
 
 def broken():

@@ -117,8 +117,9 @@ async def test_a_body_that_comes_in_gzip_is_unpacked():
 async def test_who_trickles_is_left_when_the_whole_budget_has_passed():
     begun = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
     async with host(begun, endless=b" ") as one:
-        await refused(one.url, http.TimedOut, budget_s=0.2)
         async with asyncio.timeout(PATIENT_S):
+            while not one.asked:  # on a busy machine the budget may end before anybody was reached
+                await refused(one.url, http.TimedOut, budget_s=0.2)
             await one.ended.wait()
 
 
