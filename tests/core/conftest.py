@@ -16,9 +16,10 @@ from typing import Self
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 45.0
 
 
-def wait_gone(pid: int, within_s: float = 10) -> bool:
+def wait_gone(pid: int, within_s: float = PATIENCE_S) -> bool:
     """Whether the process ends in time; also for processes that are not our children."""
     try:
         handle = os.pidfd_open(pid)
@@ -47,7 +48,7 @@ class Running:
             self._arriving.put(line.rstrip("\n"))
         self._arriving.put(None)
 
-    def line(self, part: str, within_s: float = 15) -> str:
+    def line(self, part: str, within_s: float = PATIENCE_S) -> str:
         """The next line that contains the part."""
         while True:
             try:
@@ -65,11 +66,11 @@ class Running:
 
     def rest(self) -> list[str]:
         """What it said up to its end."""
-        while (line := self._arriving.get(timeout=5)) is not None:
+        while (line := self._arriving.get(timeout=PATIENCE_S)) is not None:
             self.lines.append(line)
         return [line for line in self.lines if line]
 
-    def until(self, true: Callable[[], bool], within_s: float = 20) -> None:
+    def until(self, true: Callable[[], bool], within_s: float = PATIENCE_S) -> None:
         """Wait for something outside that sends no event."""
         deadline = time.monotonic() + within_s
         while not true():
@@ -79,7 +80,7 @@ class Running:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
-    def wait(self, within_s: float = 20) -> int:
+    def wait(self, within_s: float = PATIENCE_S) -> int:
         return self.process.wait(within_s)
 
     def __enter__(self) -> Self:
@@ -89,7 +90,7 @@ class Running:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(PATIENCE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()

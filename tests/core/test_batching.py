@@ -24,7 +24,7 @@ class Desk:
         return [ValueError(key) if key < 0 else key * key for key in keys]
 
     async def begun(self, questions: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(25):
             while len(self.asked) < questions:
                 await asyncio.sleep(0)
 
@@ -92,10 +92,10 @@ async def test_a_wrong_number_of_answers_is_nobodys_answer_and_nobody_waits_for_
 
     questions = Batched(answer)
     answers = await asyncio.wait_for(
-        asyncio.gather(*map(questions.ask, "ab"), return_exceptions=True), timeout=10
+        asyncio.gather(*map(questions.ask, "ab"), return_exceptions=True), timeout=25
     )
     assert [type(answer) for answer in answers] == [ValueError, ValueError]
-    assert await asyncio.wait_for(questions.ask("c"), timeout=10) == "x"
+    assert await asyncio.wait_for(questions.ask("c"), timeout=25) == "x"
 
 
 async def test_whoever_goes_before_the_answer_harms_nobody():
@@ -141,7 +141,7 @@ async def test_a_question_that_is_cancelled_leaves_nobody_waiting():
 
     await desk.questions._tasks.cancel()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(25):
         answers = await asyncio.gather(first, second, return_exceptions=True)
     assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 2
     desk.open.set()

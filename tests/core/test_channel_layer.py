@@ -37,7 +37,7 @@ async def joined(layer: FencedPubSubChannelLayer, *groups: str) -> str:
 
 
 async def receive(layer: FencedPubSubChannelLayer, channel: str) -> dict:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(25):
         return await layer.receive(channel)
 
 

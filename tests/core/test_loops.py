@@ -29,7 +29,7 @@ async def test_stopping_ends_a_task_that_swallows_a_cancellation():
     tasks.start(swallows_one_cancellation(ended))
     asyncio.get_running_loop().call_soon(stop.set)
 
-    await asyncio.wait_for(tasks.run_until(stop), 5)
+    await asyncio.wait_for(tasks.run_until(stop), 25)
 
     assert ended == ["swallowed", "ended"]
 
@@ -45,7 +45,7 @@ async def test_a_failure_ends_the_others_and_is_raised():
     tasks.start(fails())
 
     with pytest.raises(ValueError, match="broken"):
-        await asyncio.wait_for(tasks.run_until(asyncio.Event()), 5)
+        await asyncio.wait_for(tasks.run_until(asyncio.Event()), 25)
     assert ended == ["swallowed", "ended"]
 
 
@@ -57,4 +57,4 @@ async def test_a_task_that_ends_well_ends_nothing_else():
 
     assert not ended
     stop.set()
-    await asyncio.wait_for(tasks.run_until(stop), 5)
+    await asyncio.wait_for(tasks.run_until(stop), 25)

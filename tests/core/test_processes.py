@@ -74,7 +74,7 @@ def test_leftovers_are_found_and_stopped(tmp_path, sleeper):
     assert leftovers(tmp_path / "up.json") == {sleeper.pid: signal.SIGTERM}
     stop_all(leftovers(tmp_path / "up.json"))
 
-    assert sleeper.wait(5) == -signal.SIGTERM
+    assert sleeper.wait(30) == -signal.SIGTERM
     assert leftovers(tmp_path / "up.json") == {}
 
 
@@ -92,7 +92,7 @@ def test_a_leftover_that_ignores_the_signal_is_ended_with_force():
         child.stdout.readline()
         stop_all({child.pid: signal.SIGTERM}, patience_s=0.1)
 
-        assert child.wait(5) == -signal.SIGKILL
+        assert child.wait(30) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("text", ["", "{", "null"])

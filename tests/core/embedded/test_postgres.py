@@ -106,7 +106,7 @@ def test_as_root_it_runs_as_somebody_else_and_ends_with_its_parent(run, short_tm
         pytest.skip("not permitted on this machine")
     short_tmp.chmod(0o755)
     parent = run("-c", PARENT, str(short_tmp), str(number))
-    pid = int(parent.line("").split()[-1])
+    pid = int(parent.line("", within_s=200).split()[-1])
 
     parent.signal(signal.SIGKILL)
 

@@ -16,7 +16,7 @@ import pytest
 from core.bundled import Bundle
 from tests.core.conftest import Running, wait_gone
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
 
@@ -35,7 +35,7 @@ def up(data: Path, port: int, *options: str, **environment: str) -> Running:
 def failure(running: Running) -> tuple[int, list[str]]:
     """Exit code and everything it said."""
     with running:
-        code = running.wait(30)
+        code = running.wait(120)
     return code, running.rest()
 
 
@@ -49,7 +49,7 @@ def site():
     with tempfile.TemporaryDirectory(prefix="onetape-", dir="/tmp") as folder:
         port = free_port()
         with up(Path(folder), port) as running:
-            running.line("Onetape runs at", within_s=60)
+            running.line("Onetape runs at", within_s=150)
             yield Path(folder), port, running
 
 
@@ -58,7 +58,7 @@ def test_the_address_is_printed_when_the_pages_answer(site):
 
     assert f"Onetape runs at http://127.0.0.1:{port}/" in running.said("Onetape runs at")
     assert "warning" not in running.said()
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
         assert answer.status == 200
 
 
@@ -131,15 +131,15 @@ def test_a_data_folder_that_cannot_be_written_is_one_line(short_tmp):
 
 def test_it_starts_again_after_everything_was_killed_and_ctrl_c_leaves_nothing(short_tmp):
     with up(short_tmp, free_port()) as first:
-        first.line("Onetape runs at", within_s=60)
+        first.line("Onetape runs at", within_s=150)
         for pid in [first.process.pid, *pids(short_tmp).values()]:
             os.kill(pid, signal.SIGKILL)
 
     with up(short_tmp, free_port()) as second:
-        second.line("Onetape runs at", within_s=60)
+        second.line("Onetape runs at", within_s=150)
         children = pids(short_tmp)
         second.signal(signal.SIGINT)
 
-        assert second.wait(30) == 0
+        assert second.wait(120) == 0
     assert set(children) >= {"redis", "postgres", "web", "tape"}
     assert all(wait_gone(pid, 0) for pid in children.values())
