@@ -21,6 +21,8 @@ from subscriptions import silence, upkeep
 from subscriptions.client import Client
 from subscriptions.hub import PriceHub
 
+PATIENCE_S = 25
+
 
 class Feed:
     """Stands for the tape: publishes numbered quotes and beats, on the real Redis."""
@@ -75,7 +77,7 @@ class Screen:
         return {q["s"]: q["p"] for frame in self.frames if frame["type"] == "quotes" for q in frame["q"]}
 
     async def until(self, met: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not met():
                 self._news.clear()
                 await self._news.wait()
@@ -89,6 +91,26 @@ def quick(monkeypatch) -> None:
     monkeypatch.setattr(silence, "SILENT_AFTER_S", 0.6)
     monkeypatch.setattr(hub_module, "WATCH_EVERY_S", 0.05)
     monkeypatch.setattr(upkeep, "HEARTBEAT_EVERY_S", 0.5)
+
+
+@pytest.fixture
+def undisturbed(quick, monkeypatch) -> None:
+    """Nothing is said that nobody asked for: no heartbeat, and no silence of a tape that there is not."""
+    monkeypatch.setattr(upkeep, "HEARTBEAT_EVERY_S", 3600.0)
+    for module in (hub_module, silence):
+        monkeypatch.setattr(module, "SILENT_AFTER_S", 3600.0)
+
+
+@pytest.fixture
+def passing(monkeypatch) -> Callable[[float], None]:
+    """The hub's clock stands until the test moves it: a machine that is busy is no silence of the tape."""
+    now = [clock.monotonic()]
+    monkeypatch.setattr(clock, "monotonic", lambda: now[0])
+
+    def pass_by(seconds: float) -> None:
+        now[0] += seconds
+
+    return pass_by
 
 
 @pytest.fixture

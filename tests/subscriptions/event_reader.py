@@ -11,7 +11,9 @@ import orjson
 
 from config.asgi import application
 
-PATIENCE_S = 20
+PATIENCE_S = 25
+# What the hub says by itself at any moment.
+UNASKED = ("heartbeat", "stale", "fresh")
 
 
 @dataclass
@@ -159,11 +161,11 @@ class EventReader(EventParser):
         await asyncio.wait_for(self.ended.wait(), PATIENCE_S)
 
     async def next(self, *types: str) -> Event:
-        """The next event that was not returned yet; of one of these types where given."""
+        """The next event that was not returned yet; of one of these types where given, else none that is unasked."""
         while True:
             await self.until(lambda: self.events)
             event = self.events.pop(0)
-            if not types or event.type in types:
+            if event.type in types or (not types and event.type not in UNASKED):
                 return event
 
     def prices(self) -> dict[str, str]:

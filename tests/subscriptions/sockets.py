@@ -16,7 +16,8 @@ from config.routing import websocket_urlpatterns
 from core.database import in_thread
 
 # What comes by itself; a test that waits for an answer does not mean these.
-UNASKED = ("cadence", "heartbeat")
+UNASKED = ("cadence", "heartbeat", "stale", "fresh")
+PATIENCE_S = 25
 HOST = "localhost"
 
 
@@ -39,7 +40,11 @@ class Socket:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.communicator.disconnect()
+        await self.goes()
+
+    async def goes(self) -> None:
+        """Returns when nothing of it is left."""
+        await self.communicator.disconnect(timeout=PATIENCE_S)
 
     async def connects(self) -> bool:
         """Whether the handshake is accepted."""
@@ -51,7 +56,7 @@ class Socket:
         if cookie := self._browser.cookies.get(settings.SESSION_COOKIE_NAME):
             headers = [*headers, (b"cookie", f"{cookie.key}={cookie.value}".encode())]
         self.communicator = WebsocketCommunicator(URLRouter(websocket_urlpatterns), self._path, [*headers])
-        connected, _ = await self.communicator.connect(timeout=5)
+        connected, _ = await self.communicator.connect(timeout=PATIENCE_S)
         return connected
 
     async def say(self, message: Any) -> None:
@@ -65,17 +70,19 @@ class Socket:
     async def next(self, *types: str) -> dict[str, Any]:
         """The next message; of one of these types, where given."""
         while True:
-            message = orjson.loads(await self.communicator.receive_from(timeout=5))
+            message = orjson.loads(await self.communicator.receive_from(timeout=PATIENCE_S))
             if message["type"] in types or (not types and message["type"] not in UNASKED):
                 return message
 
     async def closed(self) -> int:
         """The code with which the server closes; what comes before is dropped."""
-        while (event := await self.communicator.receive_output(timeout=5))["type"] != "websocket.close":
+        while (event := await self.communicator.receive_output(timeout=PATIENCE_S))[
+            "type"
+        ] != "websocket.close":
             pass
         return event["code"]
 
     async def fails(self) -> None:
         """Until the application has ended by a mistake."""
         with pytest.raises(ZeroDivisionError):
-            await self.communicator.wait(timeout=5)
+            await self.communicator.wait(timeout=PATIENCE_S)

@@ -14,6 +14,7 @@ from subscriptions.connections import FORGOTTEN_AFTER_S, PROCESS_LIVES_S, Connec
 from subscriptions.errors import Refused
 from subscriptions.hub import hub
 from tests.outages import redis_away
+from tests.subscriptions.conftest import PATIENCE_S
 
 LIMIT = 10
 
@@ -224,7 +225,7 @@ async def test_somebody_who_went_while_the_place_was_asked_for_keeps_none(user):
         await asking
 
     await granting.enter(Login(uuid.uuid4(), "free"))  # answered after the one that nobody waits for
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while hub().connections.count > 1 or counted(user):
             await asyncio.sleep(0.01)
     assert len(await asyncio.gather(*(granting.enter(login) for _ in range(LIMIT)))) == LIMIT

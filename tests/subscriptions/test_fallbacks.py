@@ -29,7 +29,7 @@ from subscriptions.hub import hub
 from subscriptions.models import Subscription
 from tests.accounts.keys import make_api_key
 from tests.factories import make_ticker, make_user
-from tests.subscriptions.event_reader import EventReader
+from tests.subscriptions.event_reader import PATIENCE_S, EventReader
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -175,10 +175,11 @@ def test_an_event_is_named_after_its_message_and_holds_it(said, data):
 async def test_a_comment_comes_now_and_then_whatever_else_is_said(demo, monkeypatch):
     monkeypatch.setattr(fallbacks, "COMMENT_EVERY_S", 0.1)
     async with EventReader(STREAM + "AAPL") as reader:
-        await reader.until(lambda: reader.comments == 3)
+        await reader.until(lambda: reader.comments >= 3)
         hub()._take(says("AAPL", 1))
         await reader.next("quotes")
-        await reader.until(lambda: reader.comments == 5)
+        before = reader.comments
+        await reader.until(lambda: reader.comments >= before + 2)
 
 
 async def test_a_slower_cadence_is_chosen_in_the_address_and_told():
@@ -467,7 +468,8 @@ async def test_a_ticker_that_left_the_watchlist_is_named_and_the_others_stream_o
 # --- who does not read, and who goes
 
 
-async def test_who_does_not_read_is_skipped_and_then_gets_the_newest_state(demo):
+async def test_who_does_not_read_is_skipped_and_then_gets_the_newest_state(demo, monkeypatch):
+    monkeypatch.setattr(client_module, "STUCK_S", 3600.0)  # a busy machine may need long for all of it
     async with EventReader(STREAM + "AAPL") as reader, EventReader(STREAM + "AAPL") as slow:
         await slow.next("subscribed")
         slow.gate.clear()
@@ -491,7 +493,7 @@ async def test_who_never_reads_again_is_given_up_and_cut_off(demo, monkeypatch):
         reader.transport = SimpleNamespace(abort=aborted.set)  # as uvicorn has it beside its `send`
         await reader.next("subscribed")
         reader.gate.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             for number in range(1, 1_000):
                 hub()._take(says("AAPL", number))
                 await asyncio.sleep(0.02)
@@ -505,10 +507,11 @@ async def test_who_never_reads_again_is_given_up_and_cut_off(demo, monkeypatch):
 async def test_who_reads_again_just_in_time_is_told_why_it_ended(demo, monkeypatch):
     monkeypatch.setattr(client_module, "STUCK_S", 0.3)
     monkeypatch.setattr(upkeep, "MIND_EVERY_S", 0.05)
+    monkeypatch.setattr(fallbacks, "LAST_WORDS_S", 3600.0)  # just in time, however busy this machine is
     async with EventReader(STREAM + "AAPL") as reader:
         await reader.next("subscribed")
         reader.gate.clear()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             number = 0
             while hub().clients:
                 number += 1
@@ -530,7 +533,7 @@ async def test_an_answer_that_never_begins_is_given_up_too(demo, monkeypatch):
     await stream.begin(["NVDA"], {})
     assert len(hub().clients) == 1
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while hub().clients or hub().connections._mine:
             await asyncio.sleep(0.05)
     await nobody_is_left()
@@ -567,16 +570,19 @@ async def test_a_hundred_streams_hold_no_thread_and_no_connection_to_the_databas
         for reader in readers:
             await reader.next("subscribed")
 
-        stats = await in_thread(_pool)
-        assert threading.active_count() < before + 40  # those of asyncio's own pool may have come
-        assert stats["pool_available"] == stats["pool_size"]
+        async with asyncio.timeout(PATIENCE_S):
+            # Those of asyncio's own pool may have come; others take a moment to end.
+            while threading.active_count() >= before + 40 or not await in_thread(_is_whole):
+                await asyncio.sleep(0.05)
         for reader in readers:
             await reader.disconnect()
     await nobody_is_left()
 
 
-def _pool() -> dict[str, int]:
-    return connection.pool.get_stats()
+def _is_whole() -> bool:
+    """Nobody holds a connection; the hub itself asks for something now and then."""
+    stats = connection.pool.get_stats()
+    return stats["pool_available"] == stats["pool_size"]
 
 
 # --- one frame at a time
@@ -584,13 +590,13 @@ def _pool() -> dict[str, int]:
 
 async def test_what_is_handed_over_keeps_its_order_and_waits_for_its_turn():
     desk = HandOver()
-    await asyncio.wait_for(desk.put("1"), 5)
+    await asyncio.wait_for(desk.put("1"), PATIENCE_S)
     second, third = asyncio.create_task(desk.put("2")), asyncio.create_task(desk.put("3"))
     await asyncio.sleep(0)
     assert [task.done() for task in (second, third)] == [False, False]
 
     assert await desk.take() == "1"
-    await asyncio.wait_for(second, 5)
+    await asyncio.wait_for(second, PATIENCE_S)
     assert not third.done()
     fourth = asyncio.create_task(desk.put("4"))
     await asyncio.sleep(0)
@@ -605,7 +611,7 @@ async def test_closing_lets_everybody_go_who_waits():
     await asyncio.sleep(0)
 
     desk.close("last")
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
     await desk.put("too late")
 
     assert [await desk.take(), await desk.take()] == ["last", None]
@@ -618,7 +624,7 @@ async def test_a_reader_who_waits_is_woken_by_the_end():
 
     desk.close("last")
 
-    assert await asyncio.wait_for(reader, 5) == "last"
+    assert await asyncio.wait_for(reader, PATIENCE_S) == "last"
 
 
 async def test_notifications_come_as_events_that_leave_the_position_of_prices(feed):

@@ -18,13 +18,16 @@ from marketdata.tape.sharding import shard_of
 from subscriptions import hub as hub_module
 from subscriptions import silence, upkeep
 from subscriptions.feeds import State
-from tests.subscriptions.conftest import Screen
+from tests.subscriptions.conftest import PATIENCE_S, Screen
+
+# More than the hub of these tests waits for a sign of life.
+SILENT_S = 0.7
 
 
 async def joined(price_hub, *symbols) -> None:
     """Until Redis has the hub's subscriptions; a message before that would be lost, and healed later."""
     names = [f"asgi__group__{group_name(symbol)}" for symbol in symbols] + [f"asgi__group__{live.TAPE_GROUP}"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not all(count for _, count in await async_client().pubsub_numsub(*names)):
             await asyncio.sleep(0.01)
 
@@ -70,6 +73,7 @@ async def test_an_older_state_never_replaces_a_newer_one(price_hub, screen):
     assert screen.prices() == {"AAPL": "2.3"}
 
 
+@pytest.mark.usefixtures("undisturbed")
 async def test_a_client_that_does_not_read_is_skipped_and_then_gets_the_newest_state(price_hub, screen):
     reader = Screen()
     for one in (screen, reader):
@@ -112,20 +116,35 @@ async def test_cut_redis_connections_are_joined_again(price_hub, feed, screen):
     await screen.until(lambda: screen.prices() == {"AAPL": "77.00"})
 
 
-async def test_silence_of_the_tape_is_told_and_so_is_its_return(price_hub, feed, screen):
+async def heard(price_hub, feed, shard: int = 0, of: int = 1) -> None:
+    """Until the hub has heard the owner of the shard in this moment of a clock that stands."""
+    async with asyncio.timeout(PATIENCE_S):
+        await feed.beat(shard, of)
+        while price_hub.silence.lasts(shard):
+            await asyncio.sleep(0.01)
+
+
+async def one_channel_for_prices_and_one_for_people() -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while len(get_channel_layer()._get_layer().channels) != 2:
+            await asyncio.sleep(0.01)
+
+
+async def test_silence_of_the_tape_is_told_and_so_is_its_return(price_hub, feed, screen, passing):
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, ["AAPL"])
     await joined(price_hub, "AAPL")
     await feed.publish(AAPL="100.00")
     await screen.until(lambda: screen.prices() == {"AAPL": "100.00"})
 
+    passing(SILENT_S)
     await screen.until(lambda: any(frame["type"] == "stale" for frame in screen.frames))
     (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
     assert stale == {"type": "stale", "symbols": ["AAPL"], "reason": "provider_down"}
 
     # Nothing was traded meanwhile: no price is sent twice, the end of the silence is said.
     screen.frames.clear()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not told_fresh(screen):
             await feed.beat()
             await asyncio.sleep(0.05)
@@ -138,15 +157,18 @@ async def redis_forgets_its_subscriptions() -> None:
     await shard._pubsub.unsubscribe()
 
 
-async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_alive(price_hub, feed, screen):
+async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_alive(
+    price_hub, feed, screen, passing
+):
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, ["AAPL"])
     await joined(price_hub, "AAPL")
     deaf = price_hub._receiver
     await redis_forgets_its_subscriptions()
 
-    async with asyncio.timeout(10):
-        while price_hub._receiver is deaf or price_hub.silence.lasts(0) > 0.6:
+    passing(SILENT_S)
+    async with asyncio.timeout(PATIENCE_S):
+        while price_hub._receiver is deaf or price_hub.silence.lasts(0):
             await feed.beat()
             await asyncio.sleep(0.05)
     healed = price_hub._receiver
@@ -154,37 +176,44 @@ async def test_a_receiver_that_went_deaf_is_replaced_once_while_the_tape_is_aliv
     await feed.publish(AAPL="55.00")
     await screen.until(lambda: screen.prices().get("AAPL") == "55.00")
 
-    for _ in range(20):  # a second more: healed is healed
-        await feed.beat()
-        await asyncio.sleep(0.05)
+    for _ in range(4):  # two seconds more: healed is healed
+        passing(0.5)
+        await heard(price_hub, feed)
+        await looks_twice(price_hub)
     assert price_hub._receiver is healed
-    assert len(get_channel_layer()._get_layer().channels) == 2  # prices and people
+    await one_channel_for_prices_and_one_for_people()
 
 
-async def test_a_gap_in_the_beats_leaves_one_receiver(price_hub, feed, screen):
+async def test_a_gap_in_the_beats_leaves_one_receiver(price_hub, feed, screen, passing):
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, ["AAPL"])
     await joined(price_hub, "AAPL")
+    passing(SILENT_S)
     await screen.until(lambda: any(frame["type"] == "stale" for frame in screen.frames))
 
-    for _ in range(30):
-        await feed.beat()
-        await asyncio.sleep(0.05)
+    async with asyncio.timeout(PATIENCE_S):
+        while not told_fresh(screen):
+            await feed.beat()
+            await asyncio.sleep(0.05)
+    for _ in range(4):
+        passing(0.5)
+        await heard(price_hub, feed)
+        await looks_twice(price_hub)
 
-    assert len(get_channel_layer()._get_layer().channels) == 2  # prices and people
+    await one_channel_for_prices_and_one_for_people()
     assert not price_hub.silence.silent_shards
 
 
-async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, screen):
+async def test_only_the_tickers_of_a_silent_shard_are_stale(price_hub, feed, screen, passing):
     by_shard = {shard_of(symbol, 2): symbol for symbol in ("AAPL", "MSFT", "IBM", "GOOG", "SPY")}
     await price_hub.add(screen.client)
     await price_hub.follow(screen.client, [by_shard[0], by_shard[1]])
     await joined(price_hub)
 
-    async with asyncio.timeout(10):
-        while not any(frame["type"] == "stale" for frame in screen.frames):
-            await feed.beat(shard=1, of=2)
-            await asyncio.sleep(0.05)
+    passing(0.5)
+    await heard(price_hub, feed, shard=1, of=2)
+    passing(SILENT_S - 0.5)
+    await screen.until(lambda: any(frame["type"] == "stale" for frame in screen.frames))
 
     (stale,) = [frame for frame in screen.frames if frame["type"] == "stale"]
     assert stale["symbols"] == [by_shard[0]]
@@ -196,6 +225,11 @@ def told_stale(screen) -> list[list[str]]:
 
 def told_fresh(screen) -> list[list[str]]:
     return [frame["symbols"] for frame in screen.frames if frame["type"] == "fresh"]
+
+
+def named_last(screen) -> str:
+    """What was said last of a ticker."""
+    return [frame["type"] for frame in screen.frames if frame["type"] in ("quotes", "stale", "fresh")][-1]
 
 
 def say_lost(symbol: str) -> None:
@@ -213,14 +247,14 @@ async def looks_twice(price_hub) -> None:
         looks.put_nowait(look)
 
     price_hub._merge = noted
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(2):
             await looks.get()
     price_hub._merge = merge
 
 
 @pytest.fixture
-async def beating(feed, monkeypatch):
+async def beating(feed, quick, monkeypatch):
     """The owner of the tape is alive all the while, and on a busy machine too."""
     monkeypatch.setattr(hub_module, "SILENT_AFTER_S", 30.0)
     monkeypatch.setattr(silence, "SILENT_AFTER_S", 30.0)
@@ -277,14 +311,19 @@ async def test_who_comes_later_is_told_in_the_snapshot_and_after_each_frame(pric
     await joined(price_hub, "AAPL")
     await feed.publish(AAPL="101.00")
     say_lost("AAPL")
-    await screen.until(lambda: screen.prices() == {"AAPL": "101.00"} and screen.frames[-1]["type"] == "stale")
+    await screen.until(lambda: screen.prices() == {"AAPL": "101.00"} and named_last(screen) == "stale")
     assert told_stale(screen)[-1] == ["AAPL"]
 
 
 @pytest.mark.usefixtures("beating")
-async def test_a_polled_ticker_is_stale_when_its_polls_stop_and_not_before(price_hub, feed, screen):
+async def test_a_polled_ticker_is_stale_when_its_polls_stop_and_not_before(
+    price_hub, feed, screen, monkeypatch
+):
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)
+
     def store(symbol: str, seconds_ago: float) -> None:
-        then = clock.now() - timedelta(seconds=seconds_ago)
+        then = now - timedelta(seconds=seconds_ago)
         quote = replace(feed.quote(symbol, "1.00"), received_at=then, expires_at=then + OPEN_TTL)
         client().hset(LATEST_KEY, symbol, encode(replace(quote, seq=1)))
 
@@ -309,7 +348,7 @@ async def test_a_fault_in_one_event_does_not_end_the_hub(price_hub, feed, screen
 
     await live.publish(group_name("AAPL"), {"type": live.QUOTE_TICKED, "of": "another version"})
     client().hset(LATEST_KEY, "AAPL", b"not what this version writes")
-    await asyncio.sleep(0.3)
+    await looks_twice(price_hub)
     await feed.publish(AAPL="42.00")
 
     await screen.until(lambda: screen.prices() == {"AAPL": "42.00"})
@@ -330,7 +369,7 @@ async def test_the_last_follower_leaves_the_group_and_the_first_joins_it_again(
     await price_hub.unfollow(screen.client, ["AAPL"])
     assert (await async_client().pubsub_numsub(group))[0][1] == 1
     await price_hub.remove(other.client)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while (await async_client().pubsub_numsub(group))[0][1]:
             await asyncio.sleep(0.01)
     assert price_hub._followers == {}
@@ -350,13 +389,15 @@ async def test_the_only_follower_who_is_back_soon_has_missed_nothing_that_is_not
     await feed.publish(AAPL="1.00")
     await screen.until(lambda: screen.prices() == {"AAPL": "1.00"})
     await price_hub.remove(screen.client)
-    for price in ("2.00", "3.00", "4.00"):
+    for number, price in enumerate(("2.00", "3.00", "4.00"), start=2):
         await feed.publish(AAPL=price)
+        async with asyncio.timeout(PATIENCE_S):
+            while price_hub.states.position("AAPL") < (1, number):
+                await asyncio.sleep(0.01)
 
     again = Screen()
     await price_hub.add(again.client)
     quotes = await price_hub.follow(again.client, ["AAPL"])
-    await again.until(lambda: price_hub.states.position("AAPL") == (1, 4))
     recovery = price_hub.recovery(["AAPL"], {"AAPL": (1, 1)}, quotes)
 
     assert recovery.gaps == []
@@ -385,7 +426,7 @@ async def test_what_its_clients_follow_is_said_to_be_looked_at_at_once_and_as_lo
     price_hub, screen, monkeypatch
 ):
     async def looked_at(*symbols: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while await asyncio.to_thread(attention.looked_at) != set(symbols):
                 await asyncio.sleep(0.01)
 
@@ -400,5 +441,8 @@ async def test_what_its_clients_follow_is_said_to_be_looked_at_at_once_and_as_lo
     await looked_at("AAPL", "MSFT")
 
     await price_hub.unfollow(screen.client, ["AAPL"])
-    client().delete(attention.LOOKED_KEY)
-    await looked_at("MSFT")
+    async with asyncio.timeout(PATIENCE_S):
+        while (found := await asyncio.to_thread(attention.looked_at)) != {"MSFT"}:
+            if "AAPL" in found:  # told before, or on its way to be told
+                client().delete(attention.LOOKED_KEY)
+            await asyncio.sleep(0.01)

@@ -28,14 +28,14 @@ from subscriptions.sockets import (
     Allowance,
     Socket,
 )
+from tests.subscriptions.conftest import PATIENCE_S
 
 FREE = 10
 
 
 @pytest.fixture(autouse=True)
-async def fresh_hub(quick, monkeypatch) -> AsyncIterator[None]:
+async def fresh_hub(undisturbed, monkeypatch) -> AsyncIterator[None]:
     monkeypatch.setattr("subscriptions.hub.stored_quotes", lambda _symbols: {})
-    monkeypatch.setattr("subscriptions.upkeep.HEARTBEAT_EVERY_S", 3600)
     client().flushall()
     yield
     await hub().close()
@@ -89,11 +89,11 @@ class Line:
         await self.ends()
 
     async def ends(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await asyncio.wait([self.run])
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             return await self.said.get()
 
     def say(self, text: str) -> None:
@@ -266,6 +266,7 @@ async def test_who_does_not_say_who_it_is_in_time_is_told_and_closed(monkeypatch
 async def test_talking_does_not_lengthen_the_time_to_say_who_it_is(monkeypatch):
     monkeypatch.setattr(sockets, "AUTHENTICATE_WITHIN_S", 0.3)
     async with Line(admits=False) as line:
+        line.say("x")
         while (message := await line.next())["type"] == "websocket.send" and "error" not in message["text"]:
             line.say("x")
             await asyncio.sleep(0.02)
@@ -317,7 +318,7 @@ async def test_who_reads_nothing_not_even_its_end_is_left_too(monkeypatch):
 
 async def test_the_hub_says_goodbye_to_everybody():
     lines = [await Line().__aenter__() for _ in range(5)]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(hub().clients) < 5:
             await asyncio.sleep(0)
     hub()._say_goodbye()
@@ -405,7 +406,7 @@ async def test_somebody_who_asks_and_asks_and_reads_no_answer_is_closed_and_keep
         line.gate.clear()
         for _ in range(MESSAGES_AT_ONCE - 1):
             line.say("x" * 1_000)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while line.socket.client in hub().clients:
                 await asyncio.sleep(0.01)
         assert line.socket.client.ended
@@ -441,13 +442,13 @@ async def test_what_somebody_misses_is_at_most_what_it_follows(monkeypatch):
                 hub()._take(State(symbol, (1, number), f'{{"s":"{symbol}","n":{number}}}'))
             if number % 20 == 0:
                 await asyncio.sleep(0.01)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(one.missed) < len(symbols):
                 await asyncio.sleep(0.01)
         assert {symbol for symbol, _ in one.missed} == set(symbols)
         assert len(one._sending) == 1
         line.gate.set()
         last: dict[str, int] = {}
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while last != dict.fromkeys(symbols, 199):
                 last |= {q["s"]: q["n"] for q in orjson.loads((await line.next())["text"])["q"]}
