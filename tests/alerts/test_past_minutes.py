@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
 import pytest
@@ -27,9 +27,14 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 DAY_S = 24 * 3600
 
 
+# Noon in New York, of a day that is as long as the one before.
+NOON = datetime(2026, 3, 4, 17, 0, tzinfo=UTC)
+
+
 @pytest.fixture
-def now():
-    return clock.now()
+def now(monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: NOON)
+    return NOON
 
 
 def last_night() -> datetime:
@@ -172,7 +177,7 @@ async def test_a_price_that_begins_anew_while_minutes_are_read_is_asked_about_ag
     assert hear(engine, "AAPL", "103", "105.01", at=later + MINUTE) == [Decimal("105.01")]
 
 
-async def test_the_runner_asks_for_them_by_itself(transactional_db, monkeypatch, caplog, now):
+async def test_the_runner_asks_for_them_by_itself(transactional_db, monkeypatch, caplog):
     caplog.set_level("CRITICAL")
     client().delete(key_of(0))
     told, tell = asyncio.Event(), past_minutes._tell
@@ -184,7 +189,7 @@ async def test_the_runner_asks_for_them_by_itself(transactional_db, monkeypatch,
 
     def make() -> int:
         ticker = make_ticker("BTC-USD")
-        store(ticker, now - timedelta(minutes=10), "100", "100")
+        store(ticker, clock.now() - timedelta(minutes=10), "100", "100")
         return make_alert(make_user(), ticker, Kind.MOVES, "5", window_s=3600, mode="repeat").pk
 
     monkeypatch.setattr(past_minutes, "_tell", tell_and_say)
@@ -192,7 +197,7 @@ async def test_the_runner_asks_for_them_by_itself(transactional_db, monkeypatch,
     async with running(monkeypatch) as made:
         await made.is_ready()
         stream.send("BTC-USD", "102", rebased=True)
-        await asyncio.wait_for(told.wait(), 20)
+        await asyncio.wait_for(told.wait(), 50)
         stream.send("BTC-USD", "103", "105.01")
         await made.read_all(stream)
     client().delete(key_of(0))
