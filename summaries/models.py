@@ -245,6 +245,7 @@ class Budget(models.Model):
 
 
 class BatchState(models.TextChoices):
+    SENDING = "sending", "Being handed in"
     SENT = "sent", "Sent"
     DONE = "done", "Done"
     FAILED = "failed", "Failed"
@@ -254,7 +255,9 @@ class RemoteBatch(models.Model):
     """Questions that a vendor answers until tomorrow, at half the price."""
 
     model = models.CharField(max_length=80)
-    external_id = models.CharField(max_length=200, unique=True, help_text="The vendor's own.")
+    external_id = models.CharField(
+        max_length=200, unique=True, help_text="The vendor's own; until that is known, ours."
+    )
     state = models.CharField(max_length=8, choices=BatchState, default=BatchState.SENT.value)
     sent_at = models.DateTimeField(default=timezone.now)
     polled_at = models.DateTimeField(null=True, blank=True)

@@ -316,7 +316,12 @@ def rest(orders: Iterable[Order], until: datetime, why: str, *, apart: bool = Fa
     """Nothing was asked, or nobody answered: no fault of theirs. `apart`: each is asked by itself from now on."""
     more = {"is_alone": True} if apart else {}
     return _ours(orders).update(
-        state=OrderState.QUEUED, not_before=until, claimed_until=None, last_error=why[:300], **more
+        state=OrderState.QUEUED,
+        not_before=until,
+        claimed_until=None,
+        batch=None,
+        last_error=why[:300],
+        **more,
     )
 
 

@@ -1,7 +1,8 @@
 """The lane that waits until tomorrow: questions handed in together at half the price, answers fetched later.
 
-Handed-in orders stay claimed by their batch, for as long as the vendor may take. A model without such an offer answers
-them in the lane of minutes.
+Handed-in orders stay claimed by their batch, for as long as the vendor may take. A batch is a row, with a key that the
+vendor is told, before it is handed in: of one whose sender has died, or has heard nothing, the vendor is asked whether
+it has it, so that nothing is bought twice. A model without such an offer answers them in the lane of minutes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from datetime import timedelta
 from typing import NamedTuple, cast
+from uuid import uuid4
 
 from django.db import transaction
 
@@ -30,6 +32,9 @@ TIMEOUT_S = 30.0
 # Vendors promise a day; what has not come then never will.
 GIVEN_UP_AFTER = timedelta(hours=26)
 REST = timedelta(hours=1)
+# Nobody takes as long to hand in a batch: of one that has no name of the vendor's by then, he is asked.
+UNKNOWN_AFTER = timedelta(minutes=5)
+NOT_THERE = "the vendor has no such batch"
 
 
 class _Sheet(NamedTuple):
@@ -92,19 +97,38 @@ def _hand_in(sheets: list[_Sheet]) -> None:
     if not hasattr(model, "submit"):  # the cheaper one, which the budget demands by now
         _keep_back(sheets, ModelError("the model takes no overnight batches", Outcome.BAD_REQUEST))
         return
+    batch = _intend(sheets, model.name)
     try:
         external = model.submit(
-            {str(sheet.reservation.call.pk): sheet.question for sheet in sheets}, timeout_s=TIMEOUT_S
-        )
+            {str(sheet.reservation.call.pk): sheet.question for sheet in sheets},
+            key=batch.external_id, timeout_s=TIMEOUT_S,
+        )  # fmt: skip
     except ModelError as error:
         logger.warning("an overnight batch could not be handed in: %s", error)
-        _keep_back(sheets, error)
+        if error.usage == Usage():  # else the vendor may have it, and is asked later
+            with transaction.atomic():
+                _keep_back(sheets, error)
+                batch.delete()
         return
+    _is_called(batch, external)
+
+
+def _intend(sheets: list[_Sheet], model: str) -> RemoteBatch:
+    """From here on the orders are the batch's, whatever becomes of us."""
     with transaction.atomic():
-        batch = RemoteBatch.objects.create(model=model.name, external_id=external, sent_at=clock.now())
+        batch = RemoteBatch.objects.create(
+            model=model, external_id=f"onetape-{uuid4().hex}", state=BatchState.SENDING, sent_at=clock.now()
+        )
         ModelCall.objects.filter(pk__in=[sheet.reservation.call.pk for sheet in sheets]).update(batch=batch)
         for sheet in sheets:
             orders.hand_over(sheet.claim.orders, batch)
+    return batch
+
+
+def _is_called(batch: RemoteBatch, external: str) -> None:
+    """The vendor has it, under this name."""
+    unknown = RemoteBatch.objects.filter(pk=batch.pk, state=BatchState.SENDING)
+    unknown.update(external_id=external, state=BatchState.SENT)
 
 
 def _is_ours(sheet: _Sheet) -> bool:
@@ -117,10 +141,8 @@ def _is_ours(sheet: _Sheet) -> bool:
 
 def _keep_back(sheets: list[_Sheet], error: ModelError) -> None:
     """What nobody can be asked for now rests; what is refused is asked in another lane."""
-    # The vendor may have it and answer it, though nobody knows under which name.
-    outcome = error.outcome if error.usage == Usage() else Outcome.LOST
     for sheet in sheets:
-        spending.settle(sheet.reservation.call, outcome, Usage(), error=str(error))
+        spending.settle(sheet.reservation.call, error.outcome, Usage(), error=str(error))
         if error.outcome in {Outcome.DOWN, Outcome.RATE_LIMITED}:
             orders.rest(sheet.claim.orders, clock.now() + REST, str(error))
         else:
@@ -129,8 +151,40 @@ def _keep_back(sheets: list[_Sheet], error: ModelError) -> None:
 
 def collect() -> int:
     """Fetch the answers that are there; how many batches have ended. Raises DATABASE_ERRORS."""
+    unknown = RemoteBatch.objects.filter(state=BatchState.SENDING, sent_at__lte=clock.now() - UNKNOWN_AFTER)
+    for batch in unknown.order_by("sent_at", "id"):
+        _look_for(batch)
     waiting = RemoteBatch.objects.filter(state=BatchState.SENT).order_by("sent_at", "id")
     return sum(_collect(batch) for batch in waiting)
+
+
+def _look_for(batch: RemoteBatch) -> None:
+    """Ask the vendor under which name he has it, for as long as an answer of his may come."""
+    now = clock.now()
+    try:
+        model = cast("BatchModel", modelbook.model_of(batch.model))
+        found = model.find(batch.external_id, timeout_s=TIMEOUT_S)
+    except (ModelError, NoModel) as error:
+        RemoteBatch.objects.filter(pk=batch.pk).update(polled_at=now, error=str(error)[:300])
+        # A server that cannot tell never will.
+        if getattr(error, "outcome", None) != Outcome.BAD_REQUEST and now - batch.sent_at < GIVEN_UP_AFTER:
+            return
+        found = ""
+    if found:
+        _is_called(batch, found)
+    else:
+        _give_back(batch)
+
+
+def _give_back(batch: RemoteBatch) -> None:
+    """It was never begun, or nobody will ever know: its calls count in full, and its orders are handed in anew."""
+    unknown = RemoteBatch.objects.filter(pk=batch.pk, state=BatchState.SENDING)
+    with transaction.atomic():
+        if unknown.update(state=BatchState.FAILED, ended_at=clock.now(), error=NOT_THERE):
+            for call in ModelCall.objects.filter(batch=batch, outcome=Outcome.OPEN):
+                _settle(call, Outcome.LOST, Usage(), NOT_THERE)
+            waiting = Order.objects.filter(batch=batch, state=OrderState.RUNNING)
+            orders.rest(tuple(waiting), clock.now(), NOT_THERE)
 
 
 def _collect(batch: RemoteBatch) -> bool:

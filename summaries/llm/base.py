@@ -127,8 +127,15 @@ class Collected:
 class BatchModel(LanguageModel, Protocol):
     """A model that also answers until tomorrow, for less."""
 
-    def submit(self, questions: Mapping[str, Question], *, timeout_s: float) -> str:
-        """Hand in questions by name; the vendor's id of the batch. Raises ModelError."""
+    def submit(self, questions: Mapping[str, Question], *, timeout_s: float, key: str = "") -> str:
+        """Hand in questions by name; the vendor's id of the batch. Raises ModelError.
+
+        `key` is a name of ours that no other batch has.
+        """
+        ...
+
+    def find(self, key: str, *, timeout_s: float) -> str:
+        """The vendor's id of the batch that was handed in with this key; empty: it has none. Raises ModelError."""
         ...
 
     def collect(self, batch_id: str, *, timeout_s: float) -> Collected:

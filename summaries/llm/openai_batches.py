@@ -27,6 +27,9 @@ WINDOW: Final = "24h"
 ENDED = {"completed", "expired", "cancelled"}
 MAX_BYTES = 64 * 1024 * 1024
 NOTHING = Usage()
+# The name under which a batch bears our key; and how many of the vendor's newest batches are looked through for one.
+KEY: Final = "onetape_batch"
+PAGE, MOST_PAGES = 100, 10
 
 
 class OpenAIBatchModel(OpenAIModel):
@@ -34,7 +37,7 @@ class OpenAIBatchModel(OpenAIModel):
 
     __slots__ = ()
 
-    def submit(self, questions: Mapping[str, Question], *, timeout_s: float) -> str:
+    def submit(self, questions: Mapping[str, Question], *, timeout_s: float, key: str = "") -> str:
         for question in questions.values():
             self.require_fit(question)
         lines = [_line(name, self.body(question)) for name, question in questions.items()]
@@ -48,7 +51,7 @@ class OpenAIBatchModel(OpenAIModel):
 
         async def beginning(client: AsyncOpenAI) -> Any:
             return await client.batches.create(
-                input_file_id=file, endpoint=ENDPOINT, completion_window=WINDOW
+                input_file_id=file, endpoint=ENDPOINT, completion_window=WINDOW, metadata={KEY: key}
             )
 
         until = clock.monotonic() + timeout_s
@@ -57,6 +60,22 @@ class OpenAIBatchModel(OpenAIModel):
         most = _sum(self.most(question) for question in questions.values())
         left_s = max(until - clock.monotonic(), 0.0)
         return _known(calling(openai_connection.shared(), beginning, left_s, most), most)
+
+    def find(self, key: str, *, timeout_s: float) -> str:
+        async def finding(client: AsyncOpenAI) -> str:
+            last: dict[str, Any] = {}
+            for _ in range(MOST_PAGES):
+                page = await client.batches.list(limit=PAGE, **last)
+                rows = [one for one in getattr(page, "data", None) or [] if _id_of(one)]
+                for row in rows:
+                    if (getattr(row, "metadata", None) or {}).get(KEY) == key:
+                        return _id_of(row)
+                if not rows or not getattr(page, "has_more", False):
+                    break
+                last = {"after": _id_of(rows[-1])}
+            return ""
+
+        return calling(openai_connection.shared(), finding, timeout_s, NOTHING)
 
     def collect(self, batch_id: str, *, timeout_s: float) -> Collected:
         async def collecting(client: AsyncOpenAI) -> Collected:
@@ -81,10 +100,14 @@ def _sum(usages: Iterable[Usage]) -> Usage:
     return Usage(sum(one.input for one in found), 0, sum(one.output for one in found))
 
 
+def _id_of(thing: Any) -> str:
+    found = getattr(thing, "id", None)
+    return found if isinstance(found, str) else ""
+
+
 def _known(thing: Any, most: Usage) -> str:
     """The id of what was made; a server that is none answers without."""
-    found = getattr(thing, "id", None)
-    if isinstance(found, str) and found:
+    if found := _id_of(thing):
         return found
     raise ModelError("the answer cannot be read", Outcome.USELESS, usage=most)
 

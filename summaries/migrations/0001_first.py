@@ -21,8 +21,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('model', models.CharField(max_length=80)),
-                ('external_id', models.CharField(help_text="The vendor's own.", max_length=200, unique=True)),
-                ('state', models.CharField(choices=[('sent', 'Sent'), ('done', 'Done'), ('failed', 'Failed')], default='sent', max_length=8)),
+                ('external_id', models.CharField(help_text="The vendor's own; until that is known, ours.", max_length=200, unique=True)),
+                ('state', models.CharField(choices=[('sending', 'Being handed in'), ('sent', 'Sent'), ('done', 'Done'), ('failed', 'Failed')], default='sent', max_length=8)),
                 ('sent_at', models.DateTimeField(default=django.utils.timezone.now)),
                 ('polled_at', models.DateTimeField(blank=True, null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),

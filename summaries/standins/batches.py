@@ -9,6 +9,7 @@ from email.message import Message
 from email.parser import BytesParser
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 from summaries.llm.base import Usage
 from summaries.standins.completions import Asked
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 Response = tuple[int, str, bytes]
+# As many batches does a page of them have unasked, and at most.
+USUAL_PAGE, MOST_OF_PAGE = 20, 100
 
 
 class BatchFault(StrEnum):
@@ -49,13 +52,15 @@ class Batches:
         self._polls: dict[str, int] = {}
         self._lock = threading.Lock()
 
-    def respond(self, method: str, path: str, data: bytes, content_type: str) -> Response:
+    def respond(self, method: str, path: str, data: bytes, content_type: str, query: str = "") -> Response:
         with self._lock:
             parts = path.strip("/").split("/")
             if (method, path) == ("POST", "/files"):
                 return _json(self._keep(_uploaded(data, content_type)))
             if (method, path) == ("POST", "/batches"):
                 return self._make(json.loads(data))
+            if (method, path) == ("GET", "/batches"):
+                return self._listed({name: told[-1] for name, told in parse_qs(query).items()})
             if method == "GET" and parts[0] == "batches" and parts[-1] in self.made:
                 return _json(self._looked_at(parts[1]))
             if method == "GET" and parts[0] == "files" and parts[-1] == "content" and parts[1] in self.files:
@@ -90,9 +95,29 @@ class Batches:
             "created_at": 1,
             "output_file_id": None,
             "error_file_id": None,
+            "metadata": asked.get("metadata"),
         }
         self._polls[name] = 0
         return _json(self.made[name])
+
+    def _listed(self, asked: Mapping[str, str]) -> Response:
+        """The newest first, page by page; to look at them is not to look at one."""
+        names = list(self.made)[::-1]
+        after = asked.get("after")
+        if after is not None and after not in self.made:
+            return _json({"error": {"message": "No such batch.", "code": "invalid_request_error"}}, 400)
+        first = names.index(after) + 1 if after is not None else 0
+        last = first + min(int(asked.get("limit", USUAL_PAGE)), MOST_OF_PAGE)
+        shown = names[first:last]
+        return _json(
+            {
+                "object": "list",
+                "data": [self.made[name] for name in shown],
+                "first_id": shown[0] if shown else None,
+                "last_id": shown[-1] if shown else None,
+                "has_more": last < len(names),
+            }
+        )
 
     def _looked_at(self, name: str) -> dict[str, Any]:
         batch = self.made[name]

@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _route(self, method: str) -> None:
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.partition("?")[0].removeprefix("/v1")
+        path, _, query = self.path.removeprefix("/v1").partition("?")
         if self.headers.get("Authorization") != f"Bearer {self.standin.key}":
             self._refuse(401, "Incorrect API key provided.", "invalid_api_key")
         elif (method, path) == ("POST", "/chat/completions"):
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_json(200, self._models())
         else:
             status, content_type, body = self.standin.batches.respond(
-                method, path, data, self.headers.get("Content-Type", "")
+                method, path, data, self.headers.get("Content-Type", ""), query
             )
             self.send(status, body, content_type)
 

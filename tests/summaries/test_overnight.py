@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -9,9 +10,10 @@ import pytest
 from core import clock
 from summaries import modelbook, orders, overnight
 from summaries.kinds import Lane, OrderState, Outcome
-from summaries.llm import registry
+from summaries.llm import openai_connection, registry
 from summaries.llm.base import Answer, Collected, CollectState, ModelError, Usage
 from summaries.models import BatchState, Budget, ModelCall, ModelEntry, Order, RemoteBatch, Summary
+from summaries.standins.openai import OpenAIStandIn
 from tests.summaries.making import ScriptedModel, articles, honest, price
 
 pytestmark = pytest.mark.django_db
@@ -24,13 +26,20 @@ class OvernightModel(ScriptedModel):
         super().__init__(name)
         self.handed_in: list[dict] = []
         self.state = CollectState.WAITING
+        self.keys: list[str] = []
         self.on_submit = lambda: None
+        self.on_begun = lambda: None
         self.answer = lambda question: Answer(honest(question), Usage(100, 0, 50))
 
-    def submit(self, questions, *, timeout_s):
+    def submit(self, questions, *, timeout_s, key):
         self.on_submit()
         self.handed_in.append(dict(questions))
+        self.keys.append(key)
+        self.on_begun()
         return f"batch-{len(self.handed_in)}"
+
+    def find(self, key, *, timeout_s):
+        return f"batch-{self.keys.index(key) + 1}" if key in self.keys else ""
 
     def collect(self, batch_id, *, timeout_s):
         if self.state is not CollectState.DONE:
@@ -170,18 +179,136 @@ def test_a_server_that_is_down_is_asked_again_in_an_hour_for_nothing(model):
     assert [call.counted_femto for call in ModelCall.objects.all()] == [0]
 
 
-def test_what_may_have_been_handed_in_counts_in_full(model):
-    """The vendor may work on it, though nobody knows under which name."""
+# --- who handed it in has died, or was told nothing
+
+
+class Killed(BaseException):
+    """No line of the process runs after this."""
+
+
+def kill() -> None:
+    raise Killed
+
+
+def vanish() -> None:
+    raise ModelError("no answer within 30 s", Outcome.DOWN, usage=Usage(1))
+
+
+@pytest.fixture
+def later(time_machine):
+    """When it is certain that nobody is still handing in."""
+    time_machine.move_to(clock.now(), tick=False)
+    return lambda: time_machine.shift(overnight.UNKNOWN_AFTER)
+
+
+def send_and_fall() -> None:
+    with suppress(Killed):
+        overnight.send()
+
+
+@pytest.mark.parametrize("fall", [kill, vanish])
+def test_a_batch_that_was_begun_is_found_again_and_bought_once(model, later, fall):
     want(3)
-
-    def vanish() -> None:
-        raise ModelError("no answer within 30 s", Outcome.DOWN, usage=Usage(1))
-
-    model.on_submit = vanish
+    model.on_begun = fall
+    send_and_fall()
+    model.on_begun = lambda: None
+    later()
     overnight.send()
+    assert overnight.collect() == 0
+
+    model.state = CollectState.DONE
+    overnight.collect()
+
+    assert len(model.handed_in) == 1
+    assert RemoteBatch.objects.get().external_id == "batch-1"
+    assert (outcomes(), states()) == ([Outcome.OK], [(OrderState.DONE, Lane.OVERNIGHT)] * 3)
+
+
+@pytest.mark.parametrize("fall", [kill, vanish])
+def test_a_batch_that_the_vendor_does_not_have_counts_in_full_and_is_handed_in_anew(model, later, fall):
+    want(3)
+    model.on_submit = fall
+    send_and_fall()
+    model.on_submit = lambda: None
+    later()
+    overnight.collect()
 
     call = ModelCall.objects.get()
     assert (call.outcome, call.counted_femto > 0) == (Outcome.LOST, True)
+    assert states() == [(OrderState.QUEUED, Lane.OVERNIGHT)] * 3
+    overnight.send()
+    assert len(model.handed_in) == 1
+    assert set(RemoteBatch.objects.values_list("state", flat=True)) == {BatchState.FAILED, BatchState.SENT}
+
+
+def test_nobody_asks_for_a_batch_while_it_may_still_be_handed_in(model, later):
+    want(3)
+    model.on_submit = overnight.collect
+    overnight.send()
+
+    assert RemoteBatch.objects.get().state == BatchState.SENT
+    assert len(model.handed_in) == 1
+
+
+@pytest.mark.parametrize(("outcome", "state"), [
+    (Outcome.DOWN, BatchState.SENDING),
+    (Outcome.BAD_REQUEST, BatchState.FAILED),
+])  # fmt: skip
+def test_a_vendor_that_does_not_tell_is_asked_again_unless_he_never_will(
+    model, later, monkeypatch, outcome, state
+):
+    want(3)
+    model.on_submit = kill
+    send_and_fall()
+    later()
+
+    def untold(*_, **__):
+        raise ModelError("no", outcome)
+
+    monkeypatch.setattr(model, "find", untold)
+    overnight.collect()
+
+    assert RemoteBatch.objects.get().state == state
+
+
+def test_a_vendor_who_never_tells_is_waited_for_no_longer_than_for_an_answer(
+    model, later, time_machine, monkeypatch
+):
+    want(3)
+    model.on_submit = kill
+    send_and_fall()
+    time_machine.shift(overnight.GIVEN_UP_AFTER)
+
+    def untold(*_, **__):
+        raise ModelError("no", Outcome.DOWN)
+
+    monkeypatch.setattr(model, "find", untold)
+    overnight.collect()
+
+    assert (outcomes(), states()) == ([Outcome.LOST], [(OrderState.QUEUED, Lane.OVERNIGHT)] * 3)
+
+
+def test_a_batch_that_a_server_has_is_found_there_by_its_key(settings, monkeypatch, later):
+    """The whole way: the protocol as a server speaks it, and a process that is killed before it keeps the name."""
+    price("gpt-6-luna")
+    ModelEntry.objects.update(supports_batch=True)
+    with OpenAIStandIn().running() as server:
+        settings.OPENAI_API_KEY, settings.OPENAI_BASE_URL = server.key, server.url
+        settings.LLM_VENDOR, settings.LLM_MODEL = "openai", "gpt-6-luna"
+        server.batches.polls_until_done = 0
+        want(12)
+        with monkeypatch.context() as patch:
+            patch.setattr(overnight, "_is_called", lambda *_: kill())
+            send_and_fall()
+        later()
+        overnight.send()
+        overnight.collect()
+        openai_connection.close()
+
+    assert len(server.batches.made) == 1
+    assert RemoteBatch.objects.get().external_id == "batch_1"
+    assert states() == [(OrderState.DONE, Lane.OVERNIGHT)] * 12
+    assert sorted(server.ids) == sorted(set(server.ids))
 
 
 def test_a_batch_is_fetched_though_its_model_takes_no_more_of_them(model, monkeypatch):

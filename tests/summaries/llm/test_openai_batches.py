@@ -7,6 +7,7 @@ import json
 import pytest
 
 from summaries.kinds import Outcome
+from summaries.llm import openai_batches
 from summaries.llm.base import Answer, Collected, CollectState, ModelError, Usage
 from summaries.standins.batches import BatchFault
 from summaries.standins.faults import Fault
@@ -178,3 +179,49 @@ def test_a_batch_of_which_no_word_came_back_may_be_billed_and_a_file_alone_is_no
 
     assert silent_at("/files") == Usage()
     assert silent_at("/batches").output == sum(model.most(one).output for one in ASKED.values())
+
+
+# --- a batch by our own key
+
+
+def handed_in(model, *keys):
+    return [model.submit({"1": question("ibm")}, timeout_s=PATIENCE_S, key=key) for key in keys]
+
+
+@pytest.mark.parametrize("key", ["a", "c", "e"])
+def test_a_batch_is_found_by_its_key_on_whatever_page(model, monkeypatch, key):
+    monkeypatch.setattr(openai_batches, "PAGE", 2)
+    ids = dict(zip("abcde", handed_in(model, *"abcde"), strict=True))
+
+    assert model.find(key, timeout_s=PATIENCE_S) == ids[key]
+
+
+def test_a_batch_that_is_not_there_is_not_found(model):
+    assert model.find("a", timeout_s=PATIENCE_S) == ""
+    handed_in(model, "a", "b")
+
+    assert model.find("c", timeout_s=PATIENCE_S) == ""
+
+
+def test_no_more_of_the_vendors_batches_are_looked_through_than_was_agreed(model, monkeypatch):
+    monkeypatch.setattr(openai_batches, "PAGE", 1)
+    monkeypatch.setattr(openai_batches, "MOST_PAGES", 2)
+    handed_in(model, "a", "b", "c")
+
+    assert [bool(model.find(key, timeout_s=PATIENCE_S)) for key in "abc"] == [False, True, True]
+
+
+def test_batches_of_others_on_the_same_account_are_passed_over(model, standin):
+    (mine,) = handed_in(model, "a")
+    standin.batches.made["batch_of_another"] = {**standin.batches.made[mine], "metadata": None}
+
+    assert model.find("a", timeout_s=PATIENCE_S) == mine
+
+
+def test_who_does_not_tell_his_batches_is_an_error(model, settings):
+    settings.OPENAI_API_KEY = "sk-wrong"
+
+    with pytest.raises(ModelError) as raised:
+        model.find("a", timeout_s=PATIENCE_S)
+
+    assert raised.value.outcome is Outcome.UNAUTHORIZED
