@@ -19,7 +19,7 @@ from subscriptions.fallbacks import EventWire
 from subscriptions.feeds import Wire
 from subscriptions.personal import Asked, Reach
 from tests.factories import make_user
-from tests.subscriptions.conftest import Screen
+from tests.subscriptions.conftest import PATIENCE_S, Screen
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +30,8 @@ class ListedInbox:
     def __init__(self) -> None:
         self.notifications: list = []
         self.asked: list[Asked] = []
-        self.looks = 0
+        self.looked = asyncio.Event()
+        """The first look after the start is over."""
         self.before_answer = lambda: None
 
     def write(self, user: User, number: int, age: timedelta = timedelta()) -> tuple:
@@ -53,7 +54,6 @@ class ListedInbox:
         )
 
     def lately(self, users, since, after, limit):
-        self.looks += 1
         found = [one for one in self.notifications if one[0] in users and one[1] >= since and one[2] > after]
         return [(user, at, {"id": number}) for user, at, number in sorted(found, key=lambda one: one[2])][
             :limit
@@ -61,10 +61,21 @@ class ListedInbox:
 
 
 @pytest.fixture
-def inbox(monkeypatch) -> ListedInbox:
+async def inbox(price_hub, monkeypatch) -> ListedInbox:
     made = ListedInbox()
     monkeypatch.setattr(personal, "_inbox", made)
     monkeypatch.setattr(personal, "LOOK_EVERY_S", 0.05)
+    read_again = price_hub.people._read_again
+
+    async def noted(since) -> None:
+        await read_again(since)
+        made.looked.set()
+
+    price_hub.people._read_again = noted
+    # A connection that is made only now is listened to anew, and looked after once more.
+    early = live.Receiver()
+    await early.open()
+    await early.join("somebody")
     return made
 
 
@@ -79,7 +90,7 @@ def told(screen: Screen) -> list[int]:
 
 async def members(hub, *users: User) -> None:
     """Until the process is a member of exactly these users' groups."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await numbers_of(*users) != [1] * len(users) or hub.people._joined != {u.pk for u in users}:
             await asyncio.sleep(0.01)
 
@@ -90,17 +101,13 @@ async def numbers_of(*users: User) -> list[int]:
 
 
 async def connected(hub, user: User) -> Screen:
+    """When the first look after the start is over; what is lost from now on only a later one finds."""
     screen = Screen()
     screen.client.login = Login(user.pk, user.tier)
     await hub.add(screen.client)
+    async with asyncio.timeout(PATIENCE_S):
+        await personal._inbox.looked.wait()
     return screen
-
-
-async def healed(inbox: ListedInbox, hub) -> None:
-    """Until the first look after the start is over; what is lost from now on only a later one finds."""
-    async with asyncio.timeout(10):
-        while hub.people._lost_some.is_set() or not hub.people._joined:
-            await asyncio.sleep(0.01)
 
 
 async def test_each_connection_of_a_user_is_told_at_once_and_nobody_elses(price_hub, inbox, alice):
@@ -124,7 +131,7 @@ async def test_a_process_is_a_member_only_while_somebody_of_the_user_is_there(pr
     await two.until(lambda: told(two) == [1])
     await price_hub.remove(two.client)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while await numbers_of(alice) != [0]:
             await asyncio.sleep(0.01)
 
@@ -198,8 +205,8 @@ async def test_what_was_missed_comes_before_what_is_new_and_nothing_twice(price_
     def meanwhile() -> None:
         """While the inbox is read, 7 is told late and 8 is new."""
         telling = live.tell_users([(alice.pk, {"id": 7}), (alice.pk, {"id": 8})])
-        asyncio.run_coroutine_threadsafe(telling, loop).result(5)
-        asyncio.run_coroutine_threadsafe(_held(price_hub, alice, 2), loop).result(5)
+        asyncio.run_coroutine_threadsafe(telling, loop).result(PATIENCE_S)
+        asyncio.run_coroutine_threadsafe(_held(price_hub, alice, 2), loop).result(PATIENCE_S)
 
     inbox.before_answer = meanwhile
     await price_hub.people.follow(screen.client, 5, [], "f")
@@ -256,8 +263,8 @@ async def test_an_inbox_that_is_away_refuses_the_question_and_loses_nothing_new(
 
     def fails() -> None:
         telling = live.tell_users([(alice.pk, {"id": 9})])
-        asyncio.run_coroutine_threadsafe(telling, loop).result(5)
-        asyncio.run_coroutine_threadsafe(_held(price_hub, alice, 1), loop).result(5)
+        asyncio.run_coroutine_threadsafe(telling, loop).result(PATIENCE_S)
+        asyncio.run_coroutine_threadsafe(_held(price_hub, alice, 1), loop).result(PATIENCE_S)
         raise ZeroDivisionError
 
     inbox.before_answer = fails
@@ -281,7 +288,6 @@ async def test_many_who_come_back_together_cost_few_questions(price_hub, inbox):
 async def test_what_was_lost_with_a_connection_to_redis_is_told_again(price_hub, inbox, alice):
     screen = await connected(price_hub, alice)
     await members(price_hub, alice)
-    await healed(inbox, price_hub)
     await live.tell_users([inbox.write(alice, 1)])
     await screen.until(lambda: told(screen) == [1])
 
