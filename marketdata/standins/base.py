@@ -199,13 +199,13 @@ class StandIn(ABC):
             target=loop.run_until_complete, args=(run(),), name=self.vendor, daemon=True
         )
         thread.start()
-        ready.wait(10)
+        ready.wait(LONGEST_SILENCE_S)
         self.loop = loop
         try:
             yield self
         finally:
             loop.call_soon_threadsafe(stop.set)
-            thread.join(10)
+            thread.join(LONGEST_SILENCE_S)
             loop.close()
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:

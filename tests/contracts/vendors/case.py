@@ -21,7 +21,7 @@ SECRET = "CANARY-secret-77ab03"
 # Generous, for machines that are busy; the others are for what nobody will answer.
 PATIENT = Patience(open_s=20, step_s=20, life_s=20)
 HASTY = Patience(open_s=20, step_s=0.3, life_s=0.1)
-WATCHFUL = Patience(open_s=20, step_s=2, life_s=0.1)
+WATCHFUL = Patience(open_s=20, step_s=20, life_s=0.1)
 
 TOLD_IN_QUOTES = frozenset({"previous_close", "open", "high", "low", "volume", "bid", "ask"})
 TOLD_OF_ACTIONS = frozenset({"declared_date", "record_date", "pay_date"})

@@ -10,6 +10,7 @@ import logging
 from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -291,8 +292,10 @@ async def test_a_frame_torn_by_the_end_of_the_connection_is_the_end_of_the_strea
 
 
 async def test_a_dead_connection_is_noticed_by_its_silence(case, standin):
-    async with streaming(case.provider(standin, WATCHFUL), standin, case.stream_symbols[0]) as stream:
+    patience = SimpleNamespace(open_s=20, step_s=20, life_s=0.1)
+    async with streaming(case.provider(standin, patience), standin, case.stream_symbols[0]) as stream:
         standin.silence()
+        patience.step_s = 0.5
         with pytest.raises(ProviderDown):
             await ticks_of(stream, 1)
         await standin.drop(1006)

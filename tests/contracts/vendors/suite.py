@@ -122,9 +122,11 @@ def asked_of(operation, provider, case):
 
 
 async def test_a_fault_is_told_by_its_kind_noted_once_and_heals(  # noqa: PLR0917 -- fixtures
-    operation, fault, case, standin, provider, calls, caplog
+    operation, fault, case, standin, provider, calls, caplog, monkeypatch
 ):
     caplog.set_level(logging.DEBUG)
+    asked_at = clock.now()  # and no later: a window of a vendor may end at any moment
+    monkeypatch.setattr(clock, "now", lambda: asked_at)
     standin.fail(fault)
     usual, provider.longest_s = provider.longest_s, 0.4 if fault in IN_TIME else 20.0
 

@@ -79,6 +79,7 @@ async def test_a_throttle_is_known_by_its_words(  # noqa: PLR0917 -- fixtures
 ):
     answering(standin, monkeypatch, getattr(standin, message)())
     before = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: before)
 
     with pytest.raises(RateLimited) as caught:
         await free.fetch_quotes(["AAPL"])

@@ -188,13 +188,15 @@ async def test_finnhubs_percents_are_fractions_and_its_millions_whole(standin, m
 
 @of(FinnhubStandIn)
 async def test_without_a_profile_finnhubs_figures_are_those_of_a_share(standin, monkeypatch):
+    now = datetime(2026, 1, 5, 12, tzinfo=UTC)
+    monkeypatch.setattr(clock, "now", lambda: now)
     answering(standin, monkeypatch, {"metric": {"epsTTM": 6.42, "bookValuePerShareAnnual": 4}}, {})
 
     found = await finnhub(standin).fetch_fundamentals("SPY")
 
     told = {name for name in FIGURES if getattr(found, name) is not None}
     assert told == {"eps_ttm", "book_value_per_share"}
-    assert (found.as_of, found.currency) == (clock.now().date(), "USD")
+    assert (found.as_of, found.currency) == (now.date(), "USD")
 
 
 @of(FinnhubStandIn)

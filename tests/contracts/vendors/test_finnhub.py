@@ -66,20 +66,34 @@ async def test_the_key_travels_in_a_header_and_never_in_an_address(standin, prov
     assert_untold(asked.path, asked.params)
 
 
-async def test_the_window_is_read_from_the_headers(standin, provider, calls):
+async def test_the_window_is_read_from_the_headers(provider, calls, monkeypatch):
+    monkeypatch.setattr(clock, "now", lambda: datetime(2026, 1, 14, 15, 30, 20, 500_000, tzinfo=UTC))
+
     await provider.fetch_quotes(["AAPL"])
 
     assert calls[0].remaining == 59
-    assert timedelta() < calls[0].reset_at - clock.now() <= timedelta(minutes=1)
+    assert calls[0].reset_at == datetime(2026, 1, 14, 15, 31, tzinfo=UTC)
 
 
-async def test_a_throttle_says_when_to_come_back(standin, provider):
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        (datetime(2026, 1, 14, 15, 30, 20, 500_000, tzinfo=UTC), datetime(2026, 1, 14, 15, 31, tzinfo=UTC)),
+        # never sooner than in a second
+        (
+            datetime(2026, 1, 14, 15, 30, 59, 500_000, tzinfo=UTC),
+            datetime(2026, 1, 14, 15, 31, 0, 500_000, tzinfo=UTC),
+        ),
+    ],
+)
+async def test_a_throttle_says_when_to_come_back(standin, provider, monkeypatch, now, until):
+    monkeypatch.setattr(clock, "now", lambda: now)
     standin.fail(Fault.RATE_LIMITED, 1)
 
     with pytest.raises(RateLimited) as caught:
         await provider.fetch_quotes(["AAPL"])
 
-    assert caught.value.retry_at.timestamp() % 60 == 0
+    assert caught.value.retry_at == until
     assert_untold(caught.value)
 
 

@@ -54,7 +54,7 @@ class Program:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._communicator.disconnect()
+        await self._communicator.disconnect(timeout=WAIT_S)
 
     async def connects(self) -> bool:
         connected, _ = await self._communicator.connect(timeout=WAIT_S)

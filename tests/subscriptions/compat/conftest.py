@@ -8,6 +8,7 @@ from channels.layers import get_channel_layer
 from core import http
 from core.redis import client, close_async_client
 from tests.accounts.keys import make_api_key
+from tests.contracts.patience import be_patient
 from tests.factories import make_user
 from tests.subscriptions.compat.serving import Daphne, Prices
 
@@ -26,6 +27,11 @@ def _daphne(django_db_setup, django_db_blocker) -> Iterator[Daphne]:
 def daphne(_daphne, transactional_db) -> Daphne:
     client().flushall()
     return _daphne
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    be_patient(monkeypatch)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ class Line:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._communicator.disconnect()
+        await self._communicator.disconnect(timeout=WAIT_S)
 
     async def say(self, message: Any) -> None:
         """An object as JSON, text and bytes as they are."""

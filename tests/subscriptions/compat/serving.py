@@ -27,6 +27,7 @@ from marketdata.freshness import OPEN_TTL
 from marketdata.models import CorporateAction, Ticker
 from marketdata.quotes import ActionKind, Bar, Quote
 from marketdata.tape.publish import publish_closed_bars, publish_quotes
+from subscriptions.hub import hub
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_S = 60
@@ -116,6 +117,13 @@ async def until_heard(
                 if found := heard():
                     return found
     raise AssertionError("it never arrived")
+
+
+async def joined(*symbols: str, within_s: float = 30) -> None:
+    """Until the hub of this process hears of them: what is told once and kept nowhere is lost before."""
+    async with asyncio.timeout(within_s):
+        while not hub()._joined >= set(symbols):
+            await asyncio.sleep(0.01)
 
 
 def make_action(ticker: Ticker, kind: ActionKind, ex_date: date, **fields: Any) -> CorporateAction:

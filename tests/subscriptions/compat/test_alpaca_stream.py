@@ -24,6 +24,7 @@ from subscriptions.models import Subscription
 from tests.accounts.keys import make_api_key
 from tests.factories import make_subscription, make_ticker, make_user
 from tests.subscriptions.compat.alpaca import AUTHENTICATED, CONNECTED, Program, error, subscription
+from tests.subscriptions.compat.serving import joined
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -202,6 +203,7 @@ async def test_each_channel_has_its_own_symbols(key, tickers):
 async def test_quotes_come_where_bid_and_ask_are_known(key, tickers):
     async with Program(key) as program:
         await program.ask(action="subscribe", quotes=["AAPL"])
+        await joined("AAPL")
         at = clock.now_us() // 1000
         for number, sides in ((1, {}), (2, {"b": "187.29", "a": "187.31"})):
             text = f'{{"s":"AAPL","p":"187.3","t":{at},"e":1,"n":{number}}}'
@@ -215,6 +217,7 @@ async def test_quotes_come_where_bid_and_ask_are_known(key, tickers):
 async def test_bars_come_when_their_minute_is_over(key, tickers):
     async with Program(key) as program:
         await program.ask(action="subscribe", bars=["AAPL"], trades=["AAPL"])
+        await joined("AAPL")
         await live.publish(
             group_name("AAPL"),
             {"type": live.BAR_CLOSED, "s": "AAPL", "e": 1, "t": 1_767_624_660,
@@ -416,7 +419,7 @@ async def test_a_slow_reader_is_dropped_and_delays_nobody(monkeypatch, feed, scr
 
     await feed.publish(AAPL="1")
     await screen.until(lambda: screen.prices() == {"AAPL": "1.00"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         refused = await refusals.get()
 
     assert JSON_WIRE.error(refused) == '[{"T":"error","code":407,"msg":"slow client"}]'

@@ -39,8 +39,8 @@ def prices():
 
 
 class Program(Line):
-    def __init__(self, key):
-        super().__init__(f"/compat/finnhub?token={key}")
+    def __init__(self, key="", headers=None):
+        super().__init__(f"/compat/finnhub?token={key}" if key else "/compat/finnhub/", headers)
 
     async def hear(self):
         """What comes about once a minute, whatever a test does, is not meant."""
@@ -118,8 +118,8 @@ async def test_a_key_that_is_none_is_told_and_the_connection_ended(path):
 
 
 async def test_the_key_may_stand_in_the_header(key):
-    async with Line("/compat/finnhub/", {"x-finnhub-token": key}) as line:
-        assert await line.ask({"type": "subscribe", "symbol": "NOSUCH"}) == {
+    async with Program(headers={"x-finnhub-token": key}) as program:
+        assert await program.ask({"type": "subscribe", "symbol": "NOSUCH"}) == {
             "type": "error", "msg": "Invalid symbol NOSUCH",
         }  # fmt: skip
 

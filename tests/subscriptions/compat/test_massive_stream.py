@@ -21,7 +21,7 @@ from subscriptions.feeds import Minute, State
 from subscriptions.hub import hub
 from tests.factories import make_subscription, make_ticker
 from tests.subscriptions.compat.lines import Line
-from tests.subscriptions.compat.serving import Prices
+from tests.subscriptions.compat.serving import Prices, joined
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -218,6 +218,7 @@ async def test_each_channel_is_acknowledged_and_streams(key, prices):
         await prices.publish(IBM="250.10", GE="300")
         (trade,) = await line.hear()
         assert (trade["ev"], trade["sym"], trade["p"], trade["q"]) == ("T", "IBM", 250.1, 1)
+        await joined("GE")
         await prices.close_minute(
             Bar("GE", clock.now().replace(second=0, microsecond=0), *map(Decimal, "1312"), 7)
         )
