@@ -6,20 +6,18 @@ All of it is derived from rows again and again; a lost message costs a minute an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import IntegerField, Manager, OuterRef, QuerySet, Subquery, Value
+from django.db.models import IntegerField, OuterRef, QuerySet, Subquery, Value
 from django.db.models.fields import CharField
 
 from accounts.models import User
 from accounts.tiers import Tier, limits_of
 from alerts.models import Alert, Notification, Trigger
-from core import clock
+from core import clock, retention
 from marketdata import demand
 from marketdata.models import Ticker
 
@@ -31,10 +29,10 @@ FRESH_S = 15
 ROWS = 1_000
 # Well below the time limit of a task.
 RUN_S = 30.0
+# Notifications; and what was deleted, so that it can be restored.
 KEPT = timedelta(days=30)
 # What made an alert fire, for its history.
 FIRES_KEPT = timedelta(days=365)
-"""Notifications; and what was deleted, so that it can be restored."""
 
 # The index tells which; they are locked in the order of their ids, as everywhere, and looked at again then.
 EXPIRE = """
@@ -68,7 +66,7 @@ def wanted_by_alerts() -> QuerySet[Ticker, tuple[int, int, str]]:
 
 def expire() -> int:
     """End the alerts whose time is over; how many. The evaluation itself minds the very second."""
-    total = _by_and_by(_expire_some, clock.monotonic() + RUN_S)
+    total = retention.by_and_by(_expire_some, ROWS, clock.monotonic() + RUN_S)
     if total:
         demand.changed()
     return total
@@ -127,7 +125,7 @@ def delete_old() -> dict[str, int]:
     """Delete notifications and deleted alerts after 30 days, fires after a year; rows by kind. Each kind has its
     share of the time.
     """
-    now, until = clock.now(), clock.monotonic() + RUN_S
+    now = clock.now()
     before = now - KEPT
     steps = {
         "notifications": partial(_delete_notifications, before),
@@ -135,56 +133,30 @@ def delete_old() -> dict[str, int]:
         "old triggers": partial(_delete_old_triggers, now - FIRES_KEPT),
         "alerts": partial(_delete_alerts, before),
     }
-    deleted = {}
-    for number, (what, step) in enumerate(steps.items()):
-        share_s = (until - clock.monotonic()) / (len(steps) - number)
-        deleted[what] = _by_and_by(step, clock.monotonic() + share_s)
-    for what, rows in deleted.items():
-        if rows:
-            logger.info("deleted %d old %s", rows, what)
+    deleted = retention.in_turns(steps, ROWS, RUN_S)
     if any(rows and rows % ROWS == 0 for rows in deleted.values()):
         logger.warning("more may be too old than one run could delete; the next one goes on")
     return deleted
 
 
 def _delete_notifications(before: datetime) -> int:
-    return _delete(
-        Notification.objects, Notification.objects.filter(created_at__lt=before).order_by("created_at")
-    )
+    old = Notification.objects.filter(created_at__lt=before).order_by("created_at")
+    return retention.delete_some(Notification.objects, old, ROWS)
 
 
 def _delete_triggers(before: datetime) -> int:
     """Of deleted alerts: one that fired each minute for a year has half a million."""
     gone = Alert.objects.filter(deleted_at__lt=before)
-    return _delete(
-        Trigger.objects, Trigger.objects.filter(alert_id__in=gone.values("pk")).order_by("alert_id")
-    )
+    theirs = Trigger.objects.filter(alert_id__in=gone.values("pk")).order_by("alert_id")
+    return retention.delete_some(Trigger.objects, theirs, ROWS)
 
 
 def _delete_old_triggers(before: datetime) -> int:
-    return _delete(Trigger.objects, Trigger.objects.filter(committed_at__lt=before).order_by("committed_at"))
+    old = Trigger.objects.filter(committed_at__lt=before).order_by("committed_at")
+    return retention.delete_some(Trigger.objects, old, ROWS)
 
 
 def _delete_alerts(before: datetime) -> int:
     """Without triggers, or there are more of those than the run had time for."""
     gone = Alert.objects.filter(deleted_at__lt=before, triggers=None).order_by("deleted_at")
-    return _delete(Alert.objects, gone)
-
-
-def _delete(manager: Manager[Any], rows: QuerySet[Any]) -> int:
-    """Some of these, with what hangs on them, in a transaction of their own."""
-    ids = list(rows.values_list("pk", flat=True)[:ROWS])
-    if ids:
-        manager.filter(pk__in=ids).delete()
-    return len(ids)
-
-
-def _by_and_by(step: Callable[[], int], until: float) -> int:
-    """Steps until one finds less than it may take, or the time is up."""
-    done = 0
-    while clock.monotonic() < until:
-        rows = step()
-        done += rows
-        if rows < ROWS:
-            break
-    return done
+    return retention.delete_some(Alert.objects, gone, ROWS)

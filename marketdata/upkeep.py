@@ -7,7 +7,6 @@ left over, the next run takes. See docs/design/history.md.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from core import clock
+from core import clock, retention
 from marketdata import store
 from marketdata.models import Ticker
 
@@ -78,23 +77,12 @@ def delete_minutes(before: datetime, until: float) -> int:
     deleted = 0
     for first in range(0, len(ids), TICKERS):
         some = ids[first : first + TICKERS]
-        deleted += _by_and_by(partial(_run, OLD_MINUTES, some, before, ROWS, ROWS), until)
+        deleted += retention.by_and_by(partial(_run, OLD_MINUTES, some, before, ROWS, ROWS), ROWS, until)
     return deleted
 
 
 def delete_calls(before: datetime, until: float) -> int:
-    return _by_and_by(partial(_run, OLD_CALLS, before, ROWS), until)
-
-
-def _by_and_by(step: Callable[[], int], until: float) -> int:
-    """Steps until one finds less than it may take, or the time is up."""
-    deleted = 0
-    while clock.monotonic() < until:
-        rows = step()
-        deleted += rows
-        if rows < ROWS:
-            break
-    return deleted
+    return retention.by_and_by(partial(_run, OLD_CALLS, before, ROWS), ROWS, until)
 
 
 def _run(statement: str, *params: Any) -> int:
