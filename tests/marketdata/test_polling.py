@@ -38,6 +38,7 @@ def provider(settings, monkeypatch) -> Iterator[Scripted]:
     monkeypatch.setattr(polling, "RUN_S", 30.0)  # as long as a busy machine needs
     monkeypatch.setattr(chain, "QUOTE_BUDGET_S", 30.0)
     monkeypatch.setattr(claims, "SETTLED_MS", 200_000)
+    monkeypatch.setattr(attention.looked_at, "__defaults__", (timedelta(hours=1),))  # by the clock of Redis
     client().flushall()
     cache.forget_memory()
     attention.forget()

@@ -130,13 +130,13 @@ async def test_a_symbol_that_the_provider_does_not_know_opens_no_second_connecti
 
 
 async def test_what_was_on_a_connection_that_stays_away_moves_to_the_other(capped, monkeypatch):
-    monkeypatch.setattr(routing, "GONE_AFTER_S", 0.3)
     monkeypatch.setattr(routing, "BACK_AFTER_S", 60.0)
     capped.provider.declare(3)
     capped.start()
     await capped.until(lambda: capped.provider.shares() == [["AAA", "BBB", "CCC"], ["DDD", "EEE"]])
     (first,) = [one for one in capped.provider.streams if "AAA" in one.subscribed]
 
+    monkeypatch.setattr(routing, "GONE_AFTER_S", 0.3)  # not before they are open, which may take longer
     capped.provider.connect_failure = ProviderDown("gone")
     first.fail(ProviderDown("cut"))
 

@@ -152,10 +152,10 @@ async def test_the_preferred_provider_gets_its_symbols_back_when_it_has_been_ope
     tape, second, monkeypatch
 ):
     monkeypatch.setattr(routing, "BACK_AFTER_S", 0.5)
-    monkeypatch.setattr(routing, "GONE_AFTER_S", 0.3)
     await tape.watch("AAPL")
     tape.start()
     await streams(tape, "AAPL")
+    monkeypatch.setattr(routing, "GONE_AFTER_S", 0.3)  # not before it is open, which may take longer
     tape.provider.connect_failure = ProviderDown("gone")
     tape.provider.cut()
     await tape.until(lambda: second.open == {"AAPL"})
@@ -251,6 +251,7 @@ async def test_a_successor_connects_only_when_a_former_owner_had_time_to_let_go(
     await openset.beat(
         owner.async_client(), 0, 1
     )  # somebody beats who does not know yet that its lease is gone
+    monkeypatch.setattr(cache, "BEAT_MISSED_AFTER_S", 600.0)
     monkeypatch.setattr(owner, "FORMER_BEATS", 1_000_000)
     office = await begin()
     await tape.until(lambda: office.term.open == {"AAPL"})
