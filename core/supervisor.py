@@ -258,9 +258,11 @@ class Supervisor:
         write_record(Path(self.plan.record), pids)
 
     def _notice_deaths(self) -> None:
-        for child in self.children:
-            if child.running is None or child.alive:
-                continue
+        dead = [child for child in self.children if child.running is not None and not child.alive]
+        if dead:
+            self._turn(0)  # their last words come first
+        for child in dead:
+            assert child.running is not None
             reason = _ending(child.running.returncode)
             if child.process.log and (child.running.returncode or 0) > 0:
                 reason += f": {last_log_line(child.process.log)}"
