@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import urllib.request
@@ -15,15 +14,11 @@ import pytest
 
 from core.bundled import Bundle
 from tests.core.conftest import Running, wait_gone
+from tests.journeys.served import free_port
 
 pytestmark = pytest.mark.timeout(400)
 
 FOREIGN = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DJANGO_SETTINGS_MODULE")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def up(data: Path, port: int, *options: str, **environment: str) -> Running:
