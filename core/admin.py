@@ -37,10 +37,18 @@ if TYPE_CHECKING:
 else:
 
     class ModelAdmin(admin.ModelAdmin):
-        """Django's own, which can be written with its model's type at run time too."""
+        """Django's own, which can be written with its model's type at run time too, and takes no NUL.
+
+        PostgreSQL takes none, and no filter of Django's looks for one.
+        """
 
         def __class_getitem__(cls, model: object) -> type:
             return cls
+
+        def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+            if any("\0" in value for values in request.GET.lists() for value in values[1]):
+                raise IncorrectLookupParameters
+            return super().get_changelist_instance(request)
 
 
 class ReadOnlyAdmin(ModelAdmin[M]):
@@ -48,12 +56,6 @@ class ReadOnlyAdmin(ModelAdmin[M]):
 
     show_full_result_count = False
     list_per_page = 50
-
-    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """PostgreSQL takes no NUL, and no filter of Django's looks for one."""
-        if any("\0" in value for values in request.GET.lists() for value in values[1]):
-            raise IncorrectLookupParameters
-        return super().get_changelist_instance(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

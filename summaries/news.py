@@ -77,16 +77,15 @@ class Ingested:
     refusals: tuple[Refused, ...] = ()
     unknown: Mapping[str, int] = field(default_factory=dict)
     """Symbols that nobody knows, and in how many articles."""
+    ordered: int = 0
+    """Summaries that a model was newly asked for."""
 
     def __add__(self, other: Ingested) -> Ingested:
         return Ingested(
-            self.new + other.new,
-            self.known + other.known,
-            self.refused + other.refused,
-            self.updated + other.updated,
-            self.refusals + other.refusals,
-            Counter(self.unknown) + Counter(other.unknown),
-        )
+            self.new + other.new, self.known + other.known, self.refused + other.refused,
+            self.updated + other.updated, self.refusals + other.refusals,
+            Counter(self.unknown) + Counter(other.unknown), self.ordered + other.ordered,
+        )  # fmt: skip
 
 
 def ingest(
@@ -125,15 +124,15 @@ def _ingest_some(news: Sequence[News], terms: Terms) -> Ingested:
     examined = [(one, examine(one, known, terms)) for one in news]
     fits = [found for _, found in examined if isinstance(found, Fit)]
     refusals = tuple(Refused(one, found) for one, found in examined if isinstance(found, Refusal))
-    new, updated = _keep(merged(fits, terms), terms)
-    return Ingested(new, len(fits) - new - updated, len(refusals), updated, refusals, unknown)
+    new, updated, ordered = _keep(merged(fits, terms), terms)
+    return Ingested(new, len(fits) - new - updated, len(refusals), updated, refusals, unknown, ordered)
 
 
 # --- rows
 
 
-def _keep(fits: Sequence[Fit], terms: Terms) -> tuple[int, int]:
-    """How many are new, and how many have taken the place of older words."""
+def _keep(fits: Sequence[Fit], terms: Terms) -> tuple[int, int, int]:
+    """How many are new, how many have taken the place of older words, and how many summaries were ordered."""
     ids = _ids_of(fits)
     lacking = [fit for fit in fits if fit.article.content_hash not in ids]
     edited = _edited(lacking, terms.provider)
@@ -145,8 +144,8 @@ def _keep(fits: Sequence[Fit], terms: Terms) -> tuple[int, int]:
         touched = Article.objects.filter(pk__in=new | updated | gained).order_by("pk")
         articles = list(touched.prefetch_related("tickers"))
         storing.keep_extractive_summaries([one for one in articles if one.pk in new])
-        _want(articles, terms)
-    return len(new), len(updated)
+        ordered = _want(articles, terms)
+    return len(new), len(updated), ordered
 
 
 def _ids_of(fits: Iterable[Fit]) -> dict[str, int]:
@@ -234,14 +233,13 @@ def _drop_unbought(row: Article) -> None:
     row.summaries.all().delete()
 
 
-def _want(articles: Collection[Article], terms: Terms) -> None:
+def _want(articles: Collection[Article], terms: Terms) -> int:
     """Have a model's summary of those that somebody may read."""
     if not terms.wants_all:
         since = clock.now() - LATELY
         lately = [one for one in articles if one.published_at >= since]
         articles = _of_wanted_tickers(lately) if lately else []
-    if articles:
-        orders.want_summaries(articles)
+    return orders.want_summaries(articles) if articles else 0
 
 
 def _of_wanted_tickers(articles: Collection[Article]) -> list[Article]:

@@ -10,13 +10,20 @@ from marketdata.api.serializers import SymbolField, SymbolsField
 from summaries.kinds import Persona
 
 UNKNOWN_TOLD, LONGEST_NAME = 20, 100
+MOST_ROWS = 100
 
 
-class NewsQuery(serializers.Serializer[Any]):
+class PageQuery(serializers.Serializer[Any]):
+    """A number of rows that cannot be is refused, not taken for another one."""
+
+    limit = serializers.IntegerField(min_value=1, max_value=MOST_ROWS, required=False)
+
+
+class NewsQuery(PageQuery):
     symbols = SymbolsField(required=False)
 
 
-class EarningsQuery(serializers.Serializer[Any]):
+class EarningsQuery(PageQuery):
     symbol = SymbolField()
     year = serializers.IntegerField(min_value=1900, max_value=9999, required=False)
     quarter = serializers.IntegerField(min_value=1, max_value=4, required=False)

@@ -25,7 +25,7 @@ from marketdata.api.tickers import ticker_or_404
 from marketdata.models import Ticker
 from summaries import analyses, news, refreshing, transcripts
 from summaries.api.payloads import DISCLAIMER, article_payload, call_payload, look_payload, wanted_payload
-from summaries.api.serializers import EarningsQuery, NewsQuery, RefreshWish
+from summaries.api.serializers import MOST_ROWS, EarningsQuery, NewsQuery, RefreshWish
 from summaries.errors import TooManyRefreshes
 from summaries.kinds import Persona
 from summaries.models import Article, Transcript
@@ -38,7 +38,7 @@ HIGHEST_ID = 2**63 - 1
 class Cursor(CursorPagination):
     page_size = 20
     page_size_query_param = "limit"
-    max_page_size = 100
+    max_page_size = MOST_ROWS
 
     def is_position(self, text: str) -> bool:
         raise NotImplementedError

@@ -518,6 +518,14 @@ def test_an_overnight_batch_shows_its_orders_and_what_it_cost(client, staff):
         "order/?state=",
         "modelcall/?tier=",
         "analysis/?persona__exact=",
+        "transcript/?year=",
+        "earningssummary/?model=",
+        "modelentry/?vendor=",
+        "modelentry/?vendor__exact=",
+        "budget/?scope=",
+        "budget/?scope__exact=",
+        "remotebatch/?state__exact=",
+        *(f"{name}/?q=" for name in ALL),
     ],
 )
 def test_a_filter_that_no_database_takes_leads_back_to_the_list(client, staff, page):

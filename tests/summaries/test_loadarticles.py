@@ -115,7 +115,7 @@ def test_json_tells_everything(file):
     said, complaints = load(file, "--json")
 
     assert json.loads(said) == {
-        "lines": 3, "new": 1, "updated": 0, "known": 0, "unknown": {"NOPE": 1},
+        "lines": 3, "new": 1, "updated": 0, "known": 0, "ordered": 0, "unknown": {"NOPE": 1},
         "bad": [
             {"number": 2, "reason": "This is not JSON."},
             {"number": 3, "reason": "The article names no ticker that is known."},
@@ -161,10 +161,16 @@ def test_progress_is_told_in_bytes(file, monkeypatch):
 def test_summaries_of_all_can_be_wanted_of_a_model(file, monkeypatch):
     monkeypatch.setattr(modelbook, "wanted_model", lambda: "gpt-6-luna")
     monkeypatch.setattr(orders, "wake", lambda: None)
-    file.write_text("\n".join(line(number) for number in range(3)))
+    file.write_text("\n".join([*(line(number) for number in range(3)), line(3, text="")]))
 
-    load(file, "--summarize")
+    said, _ = load(file, "--summarize")
+    again, _ = load(file, "--summarize", "--json")
 
+    assert said.splitlines() == [
+        "4 lines: 4 articles are new, 0 edited, 0 known already, 0 lines not kept.",
+        "3 summaries are ordered of a language model.",
+    ]
+    assert json.loads(again)["ordered"] == 0
     assert Order.objects.count() == 3
 
 
@@ -190,7 +196,7 @@ def test_a_corpus_of_real_news_loads_whole_and_once():
         ticker(symbol)
 
     assert json.loads(load(CORPUS, "--json")[0]) == {
-        "lines": 149, "new": 149, "updated": 0, "known": 0, "bad": [], "unknown": {},
+        "lines": 149, "new": 149, "updated": 0, "known": 0, "ordered": 0, "bad": [], "unknown": {},
     }  # fmt: skip
     assert load(CORPUS)[0] == "149 lines: 0 articles are new, 0 edited, 149 known already, 0 lines not kept."
 

@@ -38,6 +38,8 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{file}: {error.strerror or error}.") from error
         self.tell(loaded, as_json=json)
+        if summarize and not json:
+            self.stdout.write(f"{loaded.ingested.ordered} summaries are ordered of a language model.")
 
     def tell(self, loaded: news.Loaded, *, as_json: bool) -> None:
         found = loaded.ingested
@@ -66,6 +68,7 @@ class Command(BaseCommand):
             "new": found.new,
             "updated": found.updated,
             "known": found.known,
+            "ordered": found.ordered,
             "bad": [asdict(bad) for bad in loaded.bad],
             "unknown": dict(sorted(found.unknown.items())),
         }

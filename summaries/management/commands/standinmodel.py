@@ -42,10 +42,11 @@ class Command(BaseCommand):
         standin.slow_s = slow
         standin.fail_always(*[one for one in Fault if one in fault], rate=rate, seed=seed)
         standin.batches.fault = next((one for one in BatchFault if one in fault), None)
+        stop = _stop_on_signals()
         try:
             with standin.running(port):
                 self._tell(standin)
-                _wait()
+                stop.wait()
         except OSError as error:
             self.stderr.write(f"Port {port} cannot be used: {error.strerror}")
             raise SystemExit(1) from None
@@ -63,8 +64,9 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _wait() -> None:
+def _stop_on_signals() -> threading.Event:
+    """From before anybody is told how to stop it."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    stop.wait()
+    return stop

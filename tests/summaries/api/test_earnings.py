@@ -109,6 +109,7 @@ def test_visitors_read_of_demo_tickers_only():
         ("?symbol=ZZZZ", 404, "not_found"),
         ("?symbol=!!", 400, "invalid_symbol"),
         ("?symbol=AAPL&quarter=5", 400, "validation_error"),
+        ("?symbol=AAPL&limit=0", 400, "validation_error"),
         ("?symbol=AAPL&year=99999999999999", 400, "validation_error"),
         ("?symbol=AAPL&cursor=cD05OTk5OTk5OTk5OTk5", 404, "not_found"),
     ],

@@ -13,6 +13,7 @@ from summaries.llm import openai_connection, registry
 from tests.core.conftest import Running
 from tests.summaries.llm.asking import PATIENCE_S, question
 
+pytestmark = pytest.mark.timeout(200)
 SLOW_START_S = 60
 
 
