@@ -11,13 +11,25 @@ import pytest
 from django.conf import settings
 from redis.exceptions import RedisError
 
+PATIENT_S = 20.0
+
 
 def pytest_configure() -> None:
     # Argon2 is slow on purpose; no test is about its strength.
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    _be_patient()
     # A busy machine is no fault of the code.
-    hypothesis.settings.register_profile("onetape", deadline=None)
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("onetape", deadline=None, suppress_health_check=slow)
     hypothesis.settings.load_profile("onetape")
+
+
+def _be_patient() -> None:
+    """Our servers are there: on a busy machine one that lets wait for seconds is not away. Who means it says so."""
+    settings.REDIS_TIMEOUT_S = PATIENT_S
+    options = settings.CACHES["default"]["OPTIONS"]
+    options.update(dict.fromkeys(options, PATIENT_S))
+    settings.DATABASES["default"]["OPTIONS"]["pool"]["timeout"] = PATIENT_S
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,6 +56,9 @@ def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     elif marker is not None and not marker.kwargs.get("transaction"):
         request.getfixturevalue("db")
         _forget_purchases()
+    elif marker is not None:
+        request.getfixturevalue("django_db_setup")
+        _leave_no_connection()
     _forget_what_is_kept()
     yield rows
     _forgive()
@@ -51,10 +66,23 @@ def purchases(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine must not make an old price of a new one: who says nothing of his patience has a lot."""
+    """A busy machine must not make an old price of a new one: who says nothing of his patience has a lot.
+
+    Nor may it make a host that is there one that does not accept a connection.
+    """
+    from core import egress, http  # noqa: PLC0415 -- likewise
     from marketdata import lookup  # noqa: PLC0415 -- likewise
 
     monkeypatch.setitem(lookup.get_quotes.__kwdefaults__, "patience_s", 30.0)
+    for module in (egress, http):
+        monkeypatch.setattr(module, "CONNECT_S", PATIENT_S)
+
+
+def _leave_no_connection() -> None:
+    """A test that takes the database away cuts it, and beside a loop nobody could close it before."""
+    from django.db import connections  # noqa: PLC0415 -- likewise
+
+    connections.close_all()
 
 
 def _forget_purchases() -> None:

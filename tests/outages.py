@@ -21,6 +21,8 @@ from core.database import forget_outage
 from core.redis import client
 
 NOWHERE = "unix:///nonexistent/redis.sock"
+# As long as the product waits for a connection to its database.
+AWAY_AFTER_S = 2.0
 
 
 @contextlib.contextmanager
@@ -119,12 +121,14 @@ class PostgresSwitch:
     def __init__(self) -> None:
         settings_dict = connection.settings_dict
         self._name = settings_dict["NAME"]
+        self._patience_s = settings_dict["OPTIONS"]["pool"]["timeout"]
         self._admin = psycopg.connect(
             dbname="postgres", user=settings_dict["USER"], host=settings_dict["HOST"],
             port=settings_dict["PORT"] or None, autocommit=True,
         )  # fmt: skip
 
     def off(self) -> None:
+        self._wait_at_most(AWAY_AFTER_S)
         self._allow("false")
         self._admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [self._name]
@@ -132,11 +136,16 @@ class PostgresSwitch:
 
     def on(self) -> None:
         self._allow("true")
+        self._wait_at_most(self._patience_s)
         forget_outage()
 
     def close(self) -> None:
         self.on()
         self._admin.close()
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """For a connection of the pool."""
+        connection.pool.timeout = seconds
 
     def _allow(self, yes_or_no: str) -> None:
         self._admin.execute(f'ALTER DATABASE "{self._name}" WITH ALLOW_CONNECTIONS {yes_or_no}')
@@ -156,7 +165,7 @@ def postgres_switch() -> Iterator[PostgresSwitch]:
 
 def _wait_for_postgres() -> None:
     """The pool may still hold connections that ended; each is found out when it is used."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 45
     while True:
         try:
             with connection.cursor() as cursor:

@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache, caches
 from django.core.cache.backends.base import InvalidCacheBackendError
 
+from config import settings as product
 from core import metrics
 from core.redis import RETRIES, async_client, client, close_async_client, options
 from tests.outages import NOWHERE, redis_away
@@ -72,10 +73,11 @@ def test_counting_what_is_not_there_is_still_an_error():
         cache.incr("nothing")
 
 
-def test_each_client_has_time_outs():
+def test_each_client_has_time_outs(settings):
     assert set(options()) == {"socket_timeout", "socket_connect_timeout"}
     for name, seconds in options().items():
-        assert client().get_connection_kwargs()[name] == seconds <= 2
+        assert client().get_connection_kwargs()[name] == seconds == settings.REDIS_TIMEOUT_S
+    assert product.REDIS_TIMEOUT_S <= 2
 
 
 def test_the_process_has_one_client():
