@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,9 @@ async def test_a_socket_is_the_same_on_either_server(feed, server):
             await binary.send(b"\x00" * (MAX_MESSAGE + 1))
             assert await end_of(binary) == ("message_too_big", 4009)
         async with opened(site) as talkative:
-            for _ in range(121):
-                await talkative.send('{"type": "ack", "t": 1}')
+            with suppress(ConnectionClosed):  # it need not wait for all of them
+                for _ in range(121):
+                    await talkative.send('{"type": "ack", "t": 1}')
             assert await end_of(talkative) == ("too_many_messages", 4029)
         async with asyncio.timeout(PATIENCE_S):
             while client().exists(key_of(user.pk)):
@@ -138,11 +140,12 @@ async def test_under_uvicorn_a_client_that_stops_reading_is_let_go_and_delays_no
             await sleeper.send(ask)
             await next_of(sleeper, "subscribed")
             sleeper.transport.pause_reading()
-            for _ in range(55):
-                await sleeper.send(ask)
+            with suppress(ConnectionClosed):  # on a busy machine it may be let go before all of them are said
+                for _ in range(55):
+                    await sleeper.send(ask)
             number = 0
             async with asyncio.timeout(PATIENCE_S):
-                while client().exists(key_of(user.pk)):
+                while not number or client().exists(key_of(user.pk)):
                     number += 1
                     await feed.publish(AAPL=f"{number}.00")
                     while (await next_of(healthy, "quotes"))["q"][0]["p"] != f"{number}.00":

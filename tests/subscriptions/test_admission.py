@@ -22,7 +22,7 @@ from subscriptions.hub import hub
 from tests.accounts.keys import make_api_key
 from tests.factories import make_ticker, make_user
 from tests.outages import postgres_switch, redis_away
-from tests.subscriptions.sockets import Socket
+from tests.subscriptions.sockets import PATIENCE_S, Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -280,12 +280,12 @@ async def test_of_twenty_who_come_with_one_ticket_at_once_one_gets_in():
 
     assert await asyncio.gather(*(socket.connects() for socket in sockets)) == [True] * 20
 
-    first = [await socket.communicator.receive_output(timeout=5) for socket in sockets]
+    first = [await socket.communicator.receive_output(timeout=PATIENCE_S) for socket in sockets]
     told = sorted(orjson.loads(event["text"]).get("code", "a heartbeat") for event in first)
     assert told == ["a heartbeat"] + ["not_authenticated"] * 19
     assert len(hub().clients) == 1
     for socket in sockets:
-        await socket.communicator.disconnect()
+        await socket.goes()
 
 
 async def test_of_twenty_questions_for_one_ticket_in_one_batch_one_is_answered():

@@ -18,7 +18,7 @@ from subscriptions.feeds import State
 from subscriptions.hub import hub
 from subscriptions.models import Subscription
 from tests.factories import make_ticker, make_user
-from tests.subscriptions.sockets import Socket
+from tests.subscriptions.sockets import PATIENCE_S, Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -257,7 +257,7 @@ async def test_of_two_tabs_on_one_ticker_the_second_goes_on_when_the_first_leave
         await leaves.ask(message)
         await leaves.ask({**message, "type": "unsubscribe"})
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while await in_thread(seconds_left, ticker) < 60:
                 await asyncio.sleep(0.05)
         assert set(hub()._followers) == {ticker.symbol}

@@ -23,7 +23,7 @@ from core import clock
 from core.database import in_thread
 from core.redis import async_client, client, close_async_client
 from marketdata.models import Ticker
-from subscriptions import renewal, upkeep, watchlist
+from subscriptions import pace, renewal, upkeep, watchlist
 from subscriptions.cadence import Mode
 from subscriptions.client import Client
 from subscriptions.connections import key_of
@@ -32,7 +32,7 @@ from subscriptions.hub import hub
 from subscriptions.pace import GIVE_UP_S, SLOW_S
 from tests.accounts.keys import make_api_key
 from tests.factories import make_ticker, make_user
-from tests.subscriptions.sockets import Socket
+from tests.subscriptions.sockets import PATIENCE_S, Socket
 
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
@@ -69,7 +69,7 @@ async def test_of_fifty_who_connect_at_once_exactly_the_limit_stays_and_the_othe
     assert await asyncio.gather(*(socket.closed() for socket in refused)) == [4003] * 40
     assert (len(hub().clients), client().scard(key_of(user.pk))) == (10, 10)
     for socket in sockets:
-        await socket.communicator.disconnect()
+        await socket.goes()
     assert (hub().clients, client().exists(key_of(user.pk))) == (set(), 0)
 
 
@@ -118,12 +118,12 @@ async def test_each_tier_has_its_own_number_and_a_visitor_has_none():
         first = await asyncio.gather(*(socket.next("heartbeat", "error") for socket in sockets))
         assert [one["type"] for one in first].count("error") == 1
         for socket in sockets:
-            await socket.communicator.disconnect()
+            await socket.goes()
     sockets = [Socket() for _ in range(60)]
     assert await asyncio.gather(*(socket.connects() for socket in sockets)) == [True] * 60
     assert await asyncio.gather(*(by_itself(socket) for socket in sockets)) == ["heartbeat"] * 60
     for socket in sockets:
-        await socket.communicator.disconnect()
+        await socket.goes()
 
 
 async def by_itself(socket: Socket) -> str:
@@ -240,7 +240,7 @@ async def answers(socket: Socket, mode: str = "") -> dict[str, Any] | None:
 async def owing() -> Client:
     """When the only client owes an answer."""
     (one,) = hub().clients
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not one.pace.owes_for(clock.monotonic()):
             await asyncio.sleep(0)
     return one
@@ -288,7 +288,8 @@ async def test_who_never_answers_is_not_closed(hours):
         assert (await ask_cadence(socket, "live"))["mode"] == "live"
 
 
-async def test_a_slow_answer_makes_it_slower_and_two_quick_ones_faster_again(hours):
+async def test_a_slow_answer_makes_it_slower_and_two_quick_ones_faster_again(hours, monkeypatch):
+    monkeypatch.setattr(pace, "GIVE_UP_S", 3600.0)  # nobody is closed where this machine itself is slow
     async with Socket(await in_thread(make_user, tier="pro")) as socket:
         await answers(socket)
         one = await owing()
@@ -362,7 +363,7 @@ async def test_who_is_switched_off_loses_all_connections(often):
     await in_thread(User.objects.update, is_active=False)
     assert [await ended(socket) for socket in sockets] == [("session_ended", 4001)] * 3
     for socket in sockets:
-        await socket.communicator.disconnect()
+        await socket.goes()
     assert (hub().clients, client().exists(key_of(user.pk))) == (set(), 0)
 
 
@@ -416,7 +417,7 @@ async def test_after_a_failure_rights_are_looked_at_again_at_once(monkeypatch):
     await in_thread(browser.logout)
     if len(reviews) < 4:
         assert await ended(socket) == ("session_ended", 4001)
-    await socket.communicator.disconnect()
+    await socket.goes()
 
 
 # --- what it costs
@@ -475,7 +476,7 @@ async def test_two_hundred_who_come_at_once_cost_a_bounded_number_of_queries_and
     assert 0 < len(asked) < 100
     assert await async_client().ping()
     for socket in sockets:
-        await socket.communicator.disconnect()
+        await socket.goes()
     assert hub().connections.count == 0
 
 
