@@ -73,7 +73,7 @@ class Scripted(Limited):
     async def fetch_quotes(self, symbols: Sequence[str]) -> Mapping[str, Quote | ProviderError]:
         self.requests.append(list(symbols))
         self.asked.set()
-        await asyncio.to_thread(self.answering.wait, 20)
+        await asyncio.to_thread(self.answering.wait, 50)
         self._note("quotes", symbols)
         if self.failure is not None:
             raise self.failure

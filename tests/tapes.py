@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from django.conf import settings
 
 from core import clock, live
 from core.database import in_thread
+from core.models import Lease
 from core.outages import DATABASE_ERRORS
 from core.redis import client, close_async_client
 from marketdata import cache, lookup
@@ -87,7 +89,7 @@ class Tape:
         """As SIGTERM does, to all or to these."""
         for run in runs or list(self._running):
             run.stop.set()
-            await asyncio.wait_for(run.task, 10)
+            await asyncio.wait_for(run.task, 60)
             self._running.remove(run)
 
     async def kill(self, *runs: Run) -> None:
@@ -97,6 +99,10 @@ class Tape:
                 run.task.cancel()
                 await asyncio.wait({run.task}, timeout=1)
             self._running.remove(run)
+
+    async def run_out(self) -> None:
+        """The time is over for which nobody may follow those who were killed."""
+        await in_thread(lambda: Lease.objects.update(expires_at="2000-01-01T00:00Z"))
 
     @property
     def failed(self) -> bool:
@@ -176,7 +182,7 @@ class Tape:
         return found == {key: _sum_up(ticks) for key, ticks in by_minute.items()}
 
     async def until(
-        self, true: Callable[[], Any] | Callable[[], Awaitable[Any]], within_s: float = 20
+        self, true: Callable[[], Any] | Callable[[], Awaitable[Any]], within_s: float = 50
     ) -> None:
         """Wait for something in a server or a thread that sends no event."""
         deadline = time.monotonic() + within_s
@@ -226,8 +232,9 @@ async def running_tape(monkeypatch: Any, redis_url: str) -> AsyncIterator[Tape]:
     """A tape that is not started yet; `redis_url` is where a test listens, whatever the tape itself talks to."""
     for name, value in QUICK.items():
         monkeypatch.setattr(owner, name, value)
-    # A busy machine must not cost a term: leases of three seconds.
     monkeypatch.setattr(settings, "TIME_FACTOR", 0.3)
+    # A busy machine must not cost a term. That of an owner who was killed is ended by the test.
+    monkeypatch.setattr(owner, "LEASE_TTL", timedelta(minutes=10))
     monkeypatch.setattr(settings, "DEMO_SYMBOLS", [])
     cache.forget_memory()
     provider = Scripted()

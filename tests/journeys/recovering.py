@@ -26,7 +26,7 @@ from tests.subscriptions.event_reader import EventReader
 from tests.tapes import Tape
 
 Position = tuple[int, int]
-PATIENCE_S = 20
+PATIENCE_S = 60
 NOWHERE: Position = (-1, -1)
 
 
@@ -187,6 +187,12 @@ class SocketReader:
                 return orjson.loads(event["text"])
             if event["type"] == "websocket.close":
                 return {"type": "closed", "code": event["code"]}
+
+    async def answer(self) -> dict[str, Any]:
+        """What comes next, but for the server's heartbeat."""
+        while (message := await asyncio.wait_for(self.next(), PATIENCE_S))["type"] == "heartbeat":
+            pass
+        return message
 
     async def disconnect(self) -> None:
         await self._in.put({"type": "websocket.disconnect", "code": 1006})

@@ -24,7 +24,7 @@ def database(transactional_db):
 
 
 # `make faults` does the same with 5,000 crossings.
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)  # the storm's own patience comes first
 def test_known_crossings_are_told_once_and_delivered_while_processes_are_killed(database, tmp_path):
     plan = Plan(symbols=5, rounds=15, round_s=0.6, lease_s=3, seed=int.from_bytes(os.urandom(2)))
 

@@ -7,7 +7,7 @@ when the weather calms down all have what a fresh reader gets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from random import Random
 
@@ -27,12 +27,19 @@ from marketdata.tape.publish import update_of
 from subscriptions import watchlist
 from subscriptions.hub import hub
 from tests.factories import make_quote, make_ticker, make_user
-from tests.journeys.recovering import EventsPerson, PollingPerson, SocketPerson, SocketReader, Weather
+from tests.journeys.recovering import (
+    PATIENCE_S,
+    EventsPerson,
+    PollingPerson,
+    SocketPerson,
+    SocketReader,
+    Weather,
+)
 from tests.outages import Gate, redis_at, redis_server
 from tests.providers import Scripted
 from tests.subscriptions.conftest import quick  # noqa: F401 -- a fixture
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 SYMBOLS = ["AAPL", "BRK.B", "^GSPC"]
 TWO_DAYS = timedelta(days=2)
@@ -76,7 +83,7 @@ async def all_agree(tape, by_socket, by_events, by_polling) -> None:
     """Until all have what the tape said last; and that is what a fresh reader gets."""
     for one in (by_socket, by_events):
         await one.until(lambda one=one: one.shown == tape.latest())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while by_polling.shown != tape.latest():
             await by_polling.asks()
     assert [fault for one in (by_socket, by_events, by_polling) for fault in one.faults] == []
@@ -168,30 +175,14 @@ async def test_a_redis_that_comes_back_empty_leaves_nobody_behind(cookie, settin
         await close_async_client()
 
 
-@pytest.fixture
-def impatient(settings) -> Iterator[None]:
-    """Half a second is long enough to wait for Redis."""
-    settings.REDIS_TIMEOUT_S = 0.5
-    _forget_client()
-    yield
-    _forget_client()
-
-
-def _forget_client() -> None:
-    client().close()
-    client.cache_clear()
-
-
-async def test_while_redis_says_nothing_people_come_and_go_with_what_this_process_knows(
-    impatient, people, settings
-):
+async def test_while_redis_says_nothing_people_come_and_go_with_what_this_process_knows(people, settings):
     tape, by_socket, by_events, by_polling = people
     await tape.says(*SYMBOLS)
     await by_socket.come()
     await by_events.come()
     await by_polling.asks()
 
-    redis_server(settings.REDIS_URL).client_pause(4_000)
+    redis_server(settings.REDIS_URL).client_pause(12_000)  # several times as long as anybody waits for it
     for _ in range(3):
         await by_socket.come_back()
         await by_events.come_back()
@@ -199,7 +190,7 @@ async def test_while_redis_says_nothing_people_come_and_go_with_what_this_proces
     assert (by_socket.recovered[1:], by_events.recovered[1:]) == ([True] * 3, [True] * 3)
 
     await asyncio.to_thread(redis_server(settings.REDIS_URL).ping)  # until it speaks again
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await _speaks():
             await asyncio.sleep(0.05)
     await tape.says(*SYMBOLS)
@@ -335,7 +326,7 @@ async def test_any_other_position_costs_a_snapshot_and_no_error(people, cookie, 
 
     await socket.say({"type": "subscribe", "id": 1, "symbols": ["AAPL"], "resume": resume})
 
-    answer = await asyncio.wait_for(socket.next(), 20)
+    answer = await socket.answer()
     assert (answer["type"], answer["recovered"], answer["missed"]) == ("subscribed", False, [])
     assert [(quote["e"], quote["n"]) for quote in answer["quotes"]] == [(1, 3)]
     await socket.disconnect()
@@ -352,7 +343,7 @@ async def test_positions_of_tickers_that_are_not_asked_for_change_nothing(people
 
     await socket.say({"type": "subscribe", "id": 1, "symbols": ["AAPL"], "resume": resume})
 
-    answer = await asyncio.wait_for(socket.next(), 20)
+    answer = await socket.answer()
     assert (answer["type"], answer["gaps"], answer["missed"]) == ("subscribed", [], [])
     assert [(quote["e"], quote["n"]) for quote in answer["quotes"]] == [(1, 3)]
     await socket.disconnect()

@@ -22,7 +22,7 @@ from tests.outages import Gate, redis_at, redis_server
 from tests.subscriptions.conftest import quick  # noqa: F401 -- a fixture
 from tests.tapes import Tape
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 SYMBOLS = ["AAPL", "BRK.B"]
 Happening = Callable[[], Awaitable[None]]
@@ -66,6 +66,7 @@ class World:
 
     async def the_owner_dies(self) -> None:
         await self.tape.kill()
+        await self.tape.run_out()
         await asyncio.gather(self.by_socket.come_back(), self.by_events.come_back())
         self.tape.start()
         await self.tape.opens(*SYMBOLS)

@@ -13,6 +13,7 @@ from marketdata.cache import BEATS_KEY
 from marketdata.errors import ProviderDown
 from marketdata.quotes import Reason
 from subscriptions import hub as hub_module
+from subscriptions import silence
 from subscriptions.hub import PriceHub
 from tests.subscriptions.conftest import Screen
 from tests.tapes import Tape
@@ -25,6 +26,8 @@ async def screen(tape: Tape, monkeypatch, caplog) -> AsyncIterator[Screen]:
     """Follows one ticker through a hub whose looks are quick."""
     caplog.set_level("ERROR")
     monkeypatch.setattr(hub_module, "RESYNC_EVERY_S", 0.2)
+    for module in (hub_module, silence):  # a busy machine is no silent tape: that would be told, too
+        monkeypatch.setattr(module, "SILENT_AFTER_S", 3600.0)
     hub, one = PriceHub(), Screen()
     await hub.add(one.client)
     await hub.follow(one.client, ["AAPL"])

@@ -44,11 +44,6 @@ async def epoch() -> int:
     return (await in_thread(Lease.objects.get)).epoch
 
 
-async def run_out() -> None:
-    """The lease of a holder that was killed has run out."""
-    await in_thread(lambda: Lease.objects.update(expires_at="2000-01-01T00:00Z"))
-
-
 async def test_open_follows_wanted_with_one_subscription_for_any_number_of_people(tape):
     await tape.watch("AAPL", "MSFT", people=5)
     tape.start()
@@ -124,7 +119,7 @@ async def test_after_a_hard_end_another_owner_goes_on(tape):
     await tape.stores_every_tick()
     first = await epoch()
     await tape.kill()
-    await run_out()
+    await tape.run_out()
 
     tape.start()
     await tape.opens("AAPL", "MSFT")

@@ -22,7 +22,7 @@ from tests.outages import redis_at
 from tests.subscriptions.conftest import Screen, quick  # noqa: F401 -- a fixture
 from tests.tapes import Tape, running_tape
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
 SYMBOLS = ["AAPL", "MSFT"]
 

@@ -13,7 +13,7 @@ import pytest
 from django.db import connections
 
 from core.redis import client as redis
-from marketdata import attention, cache, lookup, polling
+from marketdata import attention, cache, claims, lookup, polling
 from marketdata.cache import LATEST_KEY
 from marketdata.fetcher import BatchFetcher
 from marketdata.models import ProviderCall, Ticker
@@ -24,6 +24,7 @@ from marketdata.providers.base import Provider
 from marketdata.providers.breakers import FAIL_MAX
 from marketdata.providers.finnhub import Finnhub
 from marketdata.providers.plans import plan_of
+from marketdata.providers.vendor import Vendor
 from marketdata.quotes import Quote
 from marketdata.standins.alpaca import AlpacaStandIn
 from marketdata.standins.base import Fault, StandIn
@@ -50,10 +51,16 @@ def finnhub(standin: FinnhubStandIn) -> Finnhub:
 
 
 @pytest.fixture(autouse=True)
-def quiet(caplog, settings):
+def quiet(caplog, settings, monkeypatch):
     """What is provoked on purpose need not fill the log."""
     caplog.set_level("ERROR")
     settings.DEMO_SYMBOLS = []
+    settings.TIME_FACTOR = (
+        20  # a breaker that opens stays so for ten minutes: a busy machine must not see it half open
+    )
+    # Nor is a vendor of this machine away because it answers late.
+    monkeypatch.setattr(chain, "QUOTE_BUDGET_S", 30.0)
+    monkeypatch.setitem(Vendor.get_json.__kwdefaults__, "budget_s", 30.0)
     redis().flushall()
     cache.forget_memory()
     attention.forget()
@@ -107,6 +114,11 @@ def settle() -> None:
         pass
 
 
+def window_ends() -> None:
+    """The time for which the main vendor is left alone is over."""
+    redis().delete("breaker:alpaca:quotes:open")
+
+
 def sources(quotes: dict[str, dict]) -> set[tuple[str, bool]]:
     return {(one["provider"], one["stale"]) for one in quotes.values()}
 
@@ -141,7 +153,7 @@ def test_while_the_main_vendor_fails_quotes_come_from_the_next_and_it_is_left_al
 def test_a_vendor_that_never_answers_costs_three_waits_and_no_reader_an_error(
     monkeypatch, main, other, vendors, reader
 ):
-    monkeypatch.setattr(chain, "QUOTE_BUDGET_S", 1.0)
+    monkeypatch.setattr(chain, "QUOTE_BUDGET_S", 3.0)  # in which the other one answers on a busy machine, too
     reader()
     settle()
     main.asked.clear()
@@ -155,19 +167,19 @@ def test_a_vendor_that_never_answers_costs_three_waits_and_no_reader_an_error(
     assert len(main.asked) == FAIL_MAX
 
 
-def test_when_the_main_vendor_is_back_it_is_the_source_again(settings, main, other, vendors, reader):
+def test_when_the_main_vendor_is_back_it_is_the_source_again(main, other, vendors, reader):
     main.fail(Fault.SERVER_ERROR)
     while breakers.reading("alpaca:quotes").failures < FAIL_MAX:
         grow_old()
         reader()
         settle()
-    settings.TIME_FACTOR = 0.01  # a window of 0.3 seconds
-    redis().delete("breaker:alpaca:quotes:open")
+    window_ends()
     grow_old()
     settle()
     assert breakers.reading("alpaca:quotes").state is breakers.State.OPEN
 
     main.heal()
+    window_ends()
     while sources(reader()) != {("alpaca", False)}:
         grow_old()
         settle()
@@ -203,8 +215,12 @@ def test_when_both_are_away_the_old_price_is_shown_stale_until_one_is_back(main,
 
 
 @pytest.fixture
-def crowd(main) -> list[str]:
+def crowd(main, monkeypatch) -> list[str]:
     """Five thousand wanted tickers of which no price is known."""
+    # Nobody dies; a busy machine may be late to renew a claim, to hear what came of it, or to begin.
+    monkeypatch.setattr(claims, "CLAIM_MS", 120_000)
+    monkeypatch.setattr(claims, "SETTLED_MS", 120_000)
+    monkeypatch.setattr(polling, "RUN_S", 120.0)
     model = main.market.listed["AAPL"]
     symbols = [f"Z{number:04d}" for number in range(MANY)]
     main.market.listed |= {
@@ -228,7 +244,7 @@ def poll(_: int) -> int:
         connections.close_all()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_cold_start_of_five_thousand_asks_for_each_once_however_many_poll(main, other, vendors, crowd):
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(poll, range(4)))
@@ -242,7 +258,7 @@ def test_a_cold_start_of_five_thousand_asks_for_each_once_however_many_poll(main
     assert Counter(symbol for symbols in paid for symbol in symbols) == Counter(crowd)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_cold_start_in_four_processes_asks_for_each_once(main, crowd):
     # Each has a provider and a loop of its own, and shares nothing but Redis.
     vendors = [alpaca(main) for _ in range(4)]

@@ -123,6 +123,7 @@ async def test_too_much_to_read_in_time_is_left(monkeypatch):
 
 @pytest.fixture
 async def tape(transactional_db, monkeypatch, settings) -> AsyncIterator[Tape]:
+    monkeypatch.setattr(retelling, "PATIENCE_S", 60.0)
     connections.close_all()
     client().flushall()
     async with running_tape(monkeypatch, settings.REDIS_URL) as one:
@@ -139,6 +140,7 @@ async def test_a_killed_owner_costs_the_bar_nothing_and_nothing_counts_twice(tap
         tape.send("AAPL", "100.00", "104.00", "99.00", f"{101 + life}.00")
         await passed_on(tape, 4 * (life + 1))
         await tape.kill()
+        await tape.run_out()
 
     monkeypatch.setattr(owner, "STORE_BARS_EVERY_S", 0.1)
     tape.start()
@@ -167,6 +169,7 @@ async def test_an_owner_that_stored_and_was_killed_later_costs_nothing_either(ta
         tape.send("AAPL", "98.00", "101.00")
         await passed_on(tape, 4)
         await tape.kill()
+        await tape.run_out()
 
     tape.start()
 
