@@ -19,6 +19,7 @@ from subscriptions.errors import Refused
 from subscriptions.feeds import NATIVE_QUOTES, Minute, NativeWire, Source, State
 from subscriptions.phases import Phases
 from subscriptions.states import NOWHERE, States
+from tests.subscriptions.conftest import PATIENCE_S
 
 
 class Bars:
@@ -456,10 +457,10 @@ async def test_the_live_clock_sleeps_while_there_is_no_news_and_wakes_for_each(t
     clockwork = asyncio.create_task(turning(table))
     for number in range(1, 6):
         table.publish("A")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while reader.numbers[-1:] != [number]:
                 await asyncio.sleep(0)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while table.phases._news.is_set():
                 await asyncio.sleep(0)
     assert reader.numbers == [1, 2, 3, 4, 5]

@@ -305,9 +305,9 @@ def test_ending_what_expired_passes_by_a_user_who_is_busy():
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
             User.objects.select_for_update(no_key=True).get(pk=busy.pk)
-            assert pool.submit(end).result(timeout=5) == 1
+            assert pool.submit(end).result(timeout=30) == 1
         assert list(Subscription.objects.values_list("user_id", flat=True)) == [busy.pk]
-        assert pool.submit(end).result(timeout=5) == 1
+        assert pool.submit(end).result(timeout=30) == 1
 
 
 @pytest.mark.django_db(transaction=True)
