@@ -19,8 +19,9 @@ up: .venv/runtime
 		eval "$$given"; \
 	fi; exec $(BIN)/python manage.py up $(ARGS)
 
+# In the order of the folders: each worker starts the site of the browser tests once, and the last files are short ones.
 test: .venv/development
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Everything but the tests. Django's checks run on a throw-away server and data folder.
 MANAGE := $(BIN)/python -m core.embedded.throwaway $(BIN)/python manage.py

@@ -96,6 +96,23 @@ def test_no_page_scrolls_sideways(page: Page, alice: str, witness) -> None:
         assert (path, is_too_wide(page)) == (path, False)
 
 
+@pytest.mark.parametrize("context", [{"viewport": {"width": 768, "height": 780}}], indirect=True)
+def test_whatever_is_said_of_the_prices_of_a_table_leaves_the_page_its_width(page: Page, alice: str) -> None:
+    load_sample(page)
+    for path in ("/watchlist/", "/watchlist/?edit", "/"):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        # Before the next price paints it anew.
+        width = page.evaluate(
+            """words => {
+                document.querySelectorAll("[data-age-notes]").forEach((one) => { one.textContent = words; });
+                return document.documentElement.scrollWidth;
+            }""",
+            "3 of 8 simulated, 2 of 8 stale, 1 of 8 without a price, " * 2,
+        )
+        assert (path, width) == (path, 768)
+
+
 @pytest.mark.parametrize("context", [{"viewport": {"width": 360, "height": 780}}], indirect=True)
 def test_targets_on_a_phone_are_large_enough_for_a_finger(page: Page, alice: str) -> None:
     load_sample(page)

@@ -9,9 +9,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def make(folder: Path, *argv: str) -> subprocess.CompletedProcess[str]:
-    # Not a part of the `make test` that runs this: its flags would reach the inner one.
+    # Not a part of the `make test` that runs this: its flags and arguments would reach the inner one.
     environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS", "ARGS"))
     }
     return subprocess.run(
         ["make", *argv], cwd=folder, env=environment, text=True, capture_output=True, check=False
