@@ -119,6 +119,9 @@ class PostgresSwitch:
     """Refuses every connection to the database of the tests while it is off."""
 
     def __init__(self) -> None:
+        # A pool of many broken connections tries ever more seldom to make each anew.
+        connections.close_all()
+        connection.close_pool()
         settings_dict = connection.settings_dict
         self._name = settings_dict["NAME"]
         self._patience_s = settings_dict["OPTIONS"]["pool"]["timeout"]

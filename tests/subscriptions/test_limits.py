@@ -90,24 +90,23 @@ async def test_who_needs_a_place_waits_for_nobody_elses_lock():
     locked, done = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
-    def hold() -> None:
+    def hold() -> bool:
         with transaction.atomic():
             User.objects.select_for_update().get(pk=busy.pk)
             loop.call_soon_threadsafe(locked.set)
-            done.wait(20)
+            return done.wait(20)
 
-    holding = asyncio.create_task(in_thread(hold))
-    await locked.wait()
-    try:
-        async with Socket(busy) as waits, Socket(other) as goes_on:
+    async with Socket(busy) as waits, Socket(other) as goes_on:
+        holding = asyncio.create_task(in_thread(hold))
+        try:
+            await locked.wait()
             await waits.say({"type": "subscribe", "symbols": [tickers[0].symbol]})
             answer = await goes_on.ask({"type": "subscribe", "symbols": [tickers[1].symbol]})
-            assert answer["symbols"] == [tickers[1].symbol]
+        finally:
             done.set()
-            assert (await waits.next())["symbols"] == [tickers[0].symbol]
-    finally:
-        done.set()
-        await holding
+            was_asked_to = await holding
+        assert (answer["symbols"], was_asked_to) == ([tickers[1].symbol], True)
+        assert (await waits.next())["symbols"] == [tickers[0].symbol]
 
 
 async def test_each_tier_has_its_own_number_and_a_visitor_has_none():
