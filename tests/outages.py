@@ -41,7 +41,8 @@ def redis_at(url: str) -> Iterator[None]:
 
 
 def _forget_clients() -> None:
-    client().close()
+    # Not what another thread is using: it would find a connection without a socket.
+    client().connection_pool.disconnect(inuse_connections=False)
     client.cache_clear()
     channel_layers.backends.clear()
 
