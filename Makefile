@@ -19,7 +19,7 @@ up: .venv/runtime
 		eval "$$given"; \
 	fi; exec $(BIN)/python manage.py up $(ARGS)
 
-# In the order of the folders: each worker starts the site of the browser tests once, and the last files are short ones.
+# Not the longest files first: file after file, each worker starts the site of the browser tests once.
 test: .venv/development
 	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
